@@ -1,0 +1,1 @@
+//! Transcripts of other tools, read into sessions and messages.

@@ -1,0 +1,1 @@
+//! What every [`super::Store`] keeps, as one function that all implementations pass.
