@@ -1,3 +1,11 @@
 //! The store in SQLite.
-/// Placeholder.
+
+/// The store in SQLite.
 pub struct SqliteStore;
+
+impl SqliteStore {
+    /// Placeholder until the store lands.
+    pub fn head(&self) -> crate::Result<crate::Position> {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,35 @@
+//! The errors of this crate.
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed. Without it there is no answer.
+    #[error(transparent)]
+    Store(#[from] harness_memory::Error),
+
+    /// The query holds nothing to search for.
+    #[error("the query is empty: say what to search for")]
+    EmptyQuery,
+
+    /// Work on an index failed; the store is not touched.
+    #[error("cannot {doing} the {index} index")]
+    Index {
+        /// What was being done.
+        doing: &'static str,
+        /// Which index.
+        index: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// Another process is following, and holds the lock that this work needs.
+    #[error("another process (pid {}) is indexing: wait for it, or stop it", pid.map_or("unknown".to_owned(), |p| p.to_string()))]
+    Followed {
+        /// The process, where it is known.
+        pid: Option<u32>,
+    },
+}
