@@ -56,14 +56,16 @@ pub struct Change {
 /// The hash of an empty log.
 pub const CHAIN_START: ChainHash = [0; 16];
 
-/// The hash of a log that ends in `before` and is continued by this change to the record with this checksum.
-pub fn chain_next(before: &ChainHash, seq: Seq, kind: ChangeKind, id: &RecordId, checksum: u64) -> ChainHash {
+/// The hash of a log that ends in `before` and is continued by this change.
+///
+/// It can be computed again from the log and the ids of the records: a check does so.
+pub fn chain_next(before: &ChainHash, seq: Seq, kind: ChangeKind, at_ms: i64, id: &RecordId) -> ChainHash {
     let mut hash = Sha256::new();
     hash.update(before);
     hash.update(seq.to_le_bytes());
     hash.update([kind as u8]);
+    hash.update(at_ms.to_le_bytes());
     hash.update(id.as_bytes());
-    hash.update(checksum.to_le_bytes());
     let digest = hash.finalize();
     let mut chain = CHAIN_START;
     chain.copy_from_slice(&digest[..16]);

@@ -120,12 +120,7 @@ fn check_limits(record: &Record) -> Result<()> {
     if bytes > TEXT_BYTES_MAX {
         return refuse(format!("it holds {bytes} bytes of text, the limit is {TEXT_BYTES_MAX}; split it or cut it"));
     }
-    if record.tags.len() > TAGS_MAX {
-        return refuse(format!("it has {} tags, the limit is {TAGS_MAX}", record.tags.len()));
-    }
-    if let Some(tag) = record.tags.iter().find(|tag| tag.len() > TAG_BYTES_MAX || tag.trim().is_empty()) {
-        return refuse(format!("tag {tag:?} is empty or longer than {TAG_BYTES_MAX} bytes"));
-    }
+    check_tags(&record.tags)?;
     let names = [Some(&record.source), record.session.as_ref(), record.key.as_ref()];
     if let Some(name) = names.into_iter().flatten().find(|name| name.len() > NAME_BYTES_MAX) {
         let start: String = name.chars().take(40).collect();
@@ -133,6 +128,18 @@ fn check_limits(record: &Record) -> Result<()> {
     }
     if record.replaces == Some(record.id) {
         return refuse("it says that it replaces itself".into());
+    }
+    Ok(())
+}
+
+/// Refuses tags that are too many, too long or empty.
+pub(crate) fn check_tags(tags: &[String]) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Refused { reason });
+    if tags.len() > TAGS_MAX {
+        return refuse(format!("it has {} tags, the limit is {TAGS_MAX}", tags.len()));
+    }
+    if let Some(tag) = tags.iter().find(|tag| tag.len() > TAG_BYTES_MAX || tag.trim().is_empty()) {
+        return refuse(format!("tag {tag:?} is empty or longer than {TAG_BYTES_MAX} bytes"));
     }
     Ok(())
 }

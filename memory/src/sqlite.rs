@@ -1,11 +1,255 @@
-//! The store in SQLite.
+//! The store in SQLite: one file in WAL mode that any number of processes share.
+//!
+//! - `schema`: opening, versions, migrations
+//! - `writer`: the one thread of a process that writes, and group commit
+//! - `put`, `edit`: what is written
+//! - `read`: what is read; `row`: one row, its checksum, and what it decodes to
+//! - `codec`: bodies in zstd with a dictionary
+//! - `head`: the small file that notices a lost tail
+//! - `check`: reading everything and reporting what does not fit
+
+mod check;
+mod codec;
+mod edit;
+mod head;
+mod put;
+mod read;
+mod row;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::change::{Position, Seq};
+use crate::error::{Error, Result};
+use crate::id::{IdPrefix, RecordId, StoreId};
+use crate::intake::Admitted;
+use crate::record::Outcome;
+use crate::scope::ReadSet;
+use crate::session::Session;
+use crate::store::{
+    Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row, SessionEntry,
+    Store,
+};
+
+pub use head::LostTail;
+
+use self::row::RowReader;
+use self::writer::Writer;
+
+/// The database's name within its folder.
+pub const DATABASE_FILE: &str = "store.db";
+
+/// Connections kept for reading; more may be open while more threads read at once.
+const IDLE_READERS_MAX: usize = 4;
 
 /// The store in SQLite.
-pub struct SqliteStore;
+///
+/// Opening reads a few pages. The writer thread starts with the first write.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    writer: OnceLock<Writer>,
+    idle_readers: Mutex<Vec<Reader>>,
+}
+
+/// What the reading side and the writer thread have in common.
+struct Shared {
+    folder: PathBuf,
+    store: StoreId,
+    /// The first failure after which the disk's state is unknown.
+    fault: OnceLock<String>,
+}
+
+/// A connection for reading, and what reading rows with it has prepared.
+struct Reader {
+    connection: Connection,
+    rows: RowReader,
+}
 
 impl SqliteStore {
-    /// Placeholder until the store lands.
-    pub fn head(&self) -> crate::Result<crate::Position> {
-        unimplemented!()
+    /// Opens the store in this folder. Folder and store are made when they are not there.
+    ///
+    /// A store of a newer program is refused and not touched. When the `head` file shows that the
+    /// end of the log was lost, a new epoch starts, and [`SqliteStore::lost_tail`] says what is missing.
+    pub fn open(folder: &Path) -> Result<SqliteStore> {
+        let (connection, store) = schema::open(folder)?;
+        let shared = Shared { folder: folder.to_owned(), store, fault: OnceLock::new() };
+        Ok(SqliteStore {
+            shared: Arc::new(shared),
+            writer: OnceLock::new(),
+            idle_readers: Mutex::new(vec![Reader { connection, rows: RowReader::default() }]),
+        })
+    }
+
+    /// The folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    /// The store's own name.
+    pub fn id(&self) -> StoreId {
+        self.shared.store
+    }
+
+    /// What the `head` file showed to be missing, if a tail was ever lost and nobody has acknowledged it.
+    pub fn lost_tail(&self) -> Result<Option<LostTail>> {
+        self.read(|reader| head::lost_tail(&reader.connection))
+    }
+
+    /// Ends the reports of a lost tail.
+    pub fn acknowledge_lost_tail(&self) -> Result<()> {
+        self.write(|writing| head::acknowledge(writing.connection()))
+    }
+
+    /// Moves the write-ahead log into the database file, as far as readers allow, and shortens it.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.read(|reader| {
+            let run = |c: &Connection| c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            reader.connection.pragma_update(None, "query_only", false).map_err(Error::sqlite("checkpoint"))?;
+            let done = run(&reader.connection).map_err(Error::sqlite("checkpoint the store"));
+            reader.connection.pragma_update(None, "query_only", true).map_err(Error::sqlite("checkpoint"))?;
+            done
+        })
+    }
+
+    /// Runs `work` with a connection for reading, in one snapshot of the store.
+    fn read<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
+        let idle = self.idle_readers().pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader { connection: schema::connect(&self.shared.folder, true)?, rows: RowReader::default() },
+        };
+        reader.connection.execute_batch("BEGIN").map_err(Error::sqlite("begin to read the store"))?;
+        let result = work(&mut reader);
+        // Ending a read transaction cannot lose anything; if it fails the connection is dropped.
+        if reader.connection.execute_batch("COMMIT").is_ok() {
+            let mut idle = self.idle_readers();
+            if idle.len() < IDLE_READERS_MAX {
+                idle.push(reader);
+            }
+        }
+        result
+    }
+
+    fn idle_readers(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` in a write transaction, together with what other threads are writing, and
+    /// answers when it is durable.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut writer::Writing) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.get_or_init(|| Writer::start(self.shared.clone())).write(work)
+    }
+}
+
+impl Store for SqliteStore {
+    fn head(&self) -> Result<Position> {
+        self.read(|reader| read::head(&reader.connection, self.shared.store))
+    }
+
+    fn position_at(&self, seq: Seq) -> Result<Option<Position>> {
+        self.read(|reader| read::position_at(&reader.connection, self.shared.store, seq))
+    }
+
+    fn changes(&self, after: Seq, limit: usize) -> Result<Changes> {
+        self.read(|reader| read::changes(&reader.connection, self.shared.store, after, limit.min(READ_ROWS_MAX)))
+    }
+
+    fn put(&self, records: Vec<Admitted>) -> Result<Vec<Put>> {
+        if records.len() > PUT_RECORDS_MAX {
+            let reason = format!("{} records in one call, the limit is {PUT_RECORDS_MAX}", records.len());
+            return Err(Error::Refused { reason });
+        }
+        self.write(move |writing| put::put(writing, records))
+    }
+
+    fn get(&self, ids: &[RecordId]) -> Result<Vec<Lookup>> {
+        self.read(|reader| ids.iter().map(|id| reader.by_id(*id)).collect())
+    }
+
+    fn get_rows(&self, rows: &[Row]) -> Result<Vec<Lookup>> {
+        self.read(|reader| rows.iter().map(|row| reader.by_row(*row)).collect())
+    }
+
+    fn find(&self, prefix: IdPrefix, limit: usize) -> Result<Vec<RecordId>> {
+        self.read(|reader| read::find(&reader.connection, prefix, limit))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Lookup>> {
+        self.read(|reader| reader.list(filter))
+    }
+
+    fn replaced_by(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordId>>> {
+        self.read(|reader| ids.iter().map(|id| read::replaced_by(&reader.connection, *id)).collect())
+    }
+
+    fn update(&self, id: RecordId, patch: Patch) -> Result<()> {
+        self.write(move |writing| edit::update(writing, id, patch))
+    }
+
+    fn forget(&self, ids: &[RecordId], undo_until: Timestamp) -> Result<usize> {
+        let ids = ids.to_vec();
+        self.write(move |writing| edit::forget(writing, &ids, undo_until))
+    }
+
+    fn undo_forget(&self, id: RecordId) -> Result<()> {
+        self.write(move |writing| edit::undo_forget(writing, id))
+    }
+
+    fn purge(&self, now: Timestamp) -> Result<usize> {
+        // Most calls find nothing to do; those must not wait for the writer's lock.
+        if self.read(|reader| edit::due(&reader.connection, now))?.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |writing| edit::purge(writing, now))
+    }
+
+    fn put_session(&self, session: Session) -> Result<()> {
+        self.write(move |writing| put::put_session(writing, session))
+    }
+
+    fn sessions(&self, scopes: &ReadSet, limit: usize) -> Result<Vec<SessionEntry>> {
+        self.read(|reader| read::sessions(&reader.connection, scopes, limit))
+    }
+
+    fn find_sessions(&self, prefix: &str, limit: usize) -> Result<Vec<SessionEntry>> {
+        self.read(|reader| read::find_sessions(&reader.connection, prefix, limit))
+    }
+
+    fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>> {
+        self.read(|reader| reader.neighbours(row, before, after))
+    }
+
+    fn expose(&self, exposure: Exposure) -> Result<()> {
+        self.write(move |writing| edit::expose(writing, &exposure))
+    }
+
+    fn exposures(&self, limit: usize) -> Result<Vec<Exposure>> {
+        self.read(|reader| read::exposures(&reader.connection, limit))
+    }
+
+    fn finish_run(&self, run: &str, outcome: Outcome, reason: Option<&str>) -> Result<()> {
+        let (run, reason) = (run.to_owned(), reason.map(str::to_owned));
+        self.write(move |writing| edit::finish_run(writing, &run, outcome, reason.as_deref()))
+    }
+
+    fn counts(&self) -> Result<Counts> {
+        let bytes = ["", "-wal"].iter().map(|suffix| {
+            let file = self.shared.folder.join(format!("{DATABASE_FILE}{suffix}"));
+            std::fs::metadata(file).map_or(0, |facts| facts.len())
+        });
+        let bytes = bytes.sum();
+        self.read(|reader| read::counts(&reader.connection, bytes))
+    }
+
+    fn check(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Vec<Finding>> {
+        check::check(self, progress)
     }
 }

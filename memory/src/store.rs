@@ -268,9 +268,9 @@ pub trait Store: Send + Sync {
     /// The sessions whose id starts so.
     fn find_sessions(&self, prefix: &str, limit: usize) -> Result<Vec<SessionEntry>>;
 
-    /// The live messages of a session around a place in it, in order: those whose position is
-    /// within `before` and `after` of `position`.
-    fn neighbours(&self, session: &str, position: u32, before: u32, after: u32) -> Result<Vec<Lookup>>;
+    /// The live messages of the same session around a message, in order and without it: at most
+    /// `before` that came before it and `after` that came after. Empty for a record without a session.
+    fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>>;
 
     /// Notes that these records were given to a run.
     fn expose(&self, exposure: Exposure) -> Result<()>;

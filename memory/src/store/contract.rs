@@ -1,1 +1,265 @@
 //! What every [`super::Store`] keeps, as one function that all implementations pass.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Exposure, Filter, Lookup, Order, Patch, Put, Row, Store};
+use crate::change::ChangeKind;
+use crate::id::RecordId;
+use crate::intake::{Admitted, Intake};
+use crate::record::{Body, Episode, Kind, Message, Note, Origin, Outcome, Record, Role};
+use crate::scope::{ReadSet, Scope};
+use crate::session::Session;
+
+/// Checks the contract on empty stores that `open` makes.
+///
+/// # Panics
+/// When the store breaks the contract, with what it broke.
+pub fn check<S: Store>(mut open: impl FnMut() -> S) {
+    what_was_put_is_found_in_every_way(&open());
+    the_same_provenance_adds_nothing(&open());
+    a_failed_put_leaves_nothing(&open());
+    a_forgotten_record_is_gone_until_it_is_brought_back(&open());
+    a_purged_record_stays_known_by_its_provenance(&open());
+    an_update_changes_what_it_names_alone(&open());
+    the_log_has_no_gap_and_its_hashes_are_linked(&open());
+    lists_keep_to_their_filter(&open());
+    sessions_learn_and_their_messages_have_neighbours(&open());
+    exposures_come_back_newest_first(&open());
+}
+
+fn scope(path: &str) -> Scope {
+    Scope::parse(path).expect("a valid scope")
+}
+
+fn note(path: &str, text: &str) -> Record {
+    Record::new(scope(path), "test", Origin::User, Note::new(text))
+}
+
+fn admit(record: Record) -> Admitted {
+    Intake::new().admit_one(record).expect("an admissible record")
+}
+
+fn put_one(store: &dyn Store, record: Record) -> RecordId {
+    let put = store.put(vec![admit(record)]).expect("the record is put");
+    assert_eq!(put.len(), 1);
+    put[0].id()
+}
+
+fn get_one(store: &dyn Store, id: RecordId) -> Lookup {
+    store.get(&[id]).expect("the store answers").pop().expect("one answer for one id")
+}
+
+fn later() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_hours(1)
+}
+
+fn what_was_put_is_found_in_every_way(store: &dyn Store) {
+    let mut record = note("ana/shop", "数据库连接池 max=50 — größer 🙂");
+    record.tags = vec!["db".to_owned(), "池".to_owned()];
+    record.pinned = true;
+    record.session = Some("s-1".to_owned());
+    record.key = Some("k".to_owned());
+    record.replaces = Some(RecordId::new());
+    record.expires_at = Some("2100-01-01T00:00:00Z".parse().expect("a time"));
+    record.created_at = Timestamp::from_millisecond(record.created_at.as_millisecond()).expect("a time");
+    let replaced = record.replaces;
+    let id = put_one(store, record.clone());
+    let found = get_one(store, id).found().expect("found by id");
+    assert_eq!(found.record, record);
+    assert!(found.forgotten.is_none());
+    let by_row = store.get_rows(&[found.row]).expect("the store answers").remove(0).found().expect("found by row");
+    assert_eq!(by_row, found);
+    let prefix = id.to_string()[..30].parse().expect("a prefix");
+    assert_eq!(store.find(prefix, 10).expect("the store answers"), [id]);
+    assert_eq!(store.replaced_by(&[replaced.expect("set above"), id]).expect("the store answers"), [Some(id), None]);
+    assert!(matches!(get_one(store, RecordId::new()), Lookup::Missing));
+    assert!(matches!(store.get_rows(&[Row(999)]).expect("the store answers")[0], Lookup::Missing));
+}
+
+fn the_same_provenance_adds_nothing(store: &dyn Store) {
+    let keyed = |path: &str, session: Option<&str>, key: &str| {
+        let mut record = note(path, "once");
+        record.session = session.map(str::to_owned);
+        record.key = Some(key.to_owned());
+        record
+    };
+    let first = put_one(store, keyed("a", Some("s"), "1"));
+    let again = store.put(vec![admit(keyed("a", Some("s"), "1"))]).expect("a repeat is no error");
+    assert_eq!(again, [Put::Known(first)]);
+    for other in
+        [keyed("b", Some("s"), "1"), keyed("a", Some("t"), "1"), keyed("a", None, "1"), keyed("a", Some("s"), "2")]
+    {
+        assert!(store.put(vec![admit(other)]).expect("it is put")[0].is_new(), "another provenance is another record");
+    }
+    store.forget(&[first], later()).expect("it is forgotten");
+    let after = store.put(vec![admit(keyed("a", Some("s"), "1"))]).expect("a repeat is no error");
+    assert_eq!(after, [Put::Known(first)], "importing again does not bring back what was forgotten");
+    let twice = vec![admit(keyed("c", None, "x")), admit(keyed("c", None, "x"))];
+    let puts = store.put(twice).expect("a repeat within one call is no error");
+    assert!(puts[0].is_new() && puts[1] == Put::Known(puts[0].id()));
+}
+
+fn a_failed_put_leaves_nothing(store: &dyn Store) {
+    let taken = note("a", "taken");
+    let same_id = Record { key: None, ..taken.clone() };
+    put_one(store, taken);
+    let before = store.head().expect("the store answers");
+    let fresh = note("a", "fresh");
+    let fresh_id = fresh.id;
+    store.put(vec![admit(fresh), admit(same_id)]).expect_err("an id can be taken once");
+    assert!(matches!(get_one(store, fresh_id), Lookup::Missing), "all or none");
+    assert_eq!(store.head().expect("the store answers"), before);
+    put_one(store, note("a", "the store goes on"));
+}
+
+fn a_forgotten_record_is_gone_until_it_is_brought_back(store: &dyn Store) {
+    let id = put_one(store, note("a", "private"));
+    assert_eq!(store.forget(&[id], later()).expect("it is forgotten"), 1);
+    assert!(matches!(get_one(store, id), Lookup::Forgotten(_)));
+    assert_eq!(store.forget(&[id], later()).expect("forgetting twice is no error"), 0);
+    assert!(store.list(&Filter::default()).expect("the store answers").is_empty());
+    store.update(id, Patch { pinned: Some(true), ..Patch::default() }).expect_err("it is forgotten");
+    store.undo_forget(id).expect("it comes back");
+    assert!(get_one(store, id).found().is_some());
+    store.undo_forget(id).expect_err("it is not forgotten");
+    store.forget(&[id, RecordId::new()], later()).expect_err("an unknown id");
+    assert!(get_one(store, id).found().is_some(), "nothing was done");
+}
+
+fn a_purged_record_stays_known_by_its_provenance(store: &dyn Store) {
+    let mut record = note("a", "gone for good");
+    record.key = Some("k".to_owned());
+    let id = put_one(store, record.clone());
+    let now = Timestamp::now();
+    store.forget(&[id], now - SignedDuration::from_secs(1)).expect("it is forgotten");
+    let mut expiring = note("a", "yesterday's");
+    expiring.expires_at = Some(now - SignedDuration::from_secs(1));
+    let expired = put_one(store, expiring);
+    assert_eq!(store.purge(now).expect("it is purged"), 2);
+    assert_eq!(store.purge(now).expect("nothing is left to purge"), 0);
+    for id in [id, expired] {
+        assert!(matches!(get_one(store, id), Lookup::Forgotten(_)));
+        store.undo_forget(id).expect_err("its text is gone");
+    }
+    record.id = RecordId::new();
+    assert_eq!(store.put(vec![admit(record)]).expect("a repeat is no error"), [Put::Known(id)]);
+}
+
+fn an_update_changes_what_it_names_alone(store: &dyn Store) {
+    let id = put_one(store, Record::new(scope("a"), "test", Origin::Agent, Episode::new("deploy the shop")));
+    let before = get_one(store, id).found().expect("found").record;
+    let patch = Patch { outcome: Some((Outcome::Success, Some("exit code 0".to_owned()))), ..Patch::default() };
+    store.update(id, patch).expect("it is updated");
+    store.update(id, Patch { tags: Some(vec!["x".into()]), ..Patch::default() }).expect("it is updated");
+    let after = get_one(store, id).found().expect("found").record;
+    let Body::Episode(episode) = &after.body else { panic!("it is still an episode") };
+    assert_eq!((episode.outcome, episode.reason.as_deref()), (Outcome::Success, Some("exit code 0")));
+    assert_eq!(after.tags, ["x"]);
+    assert_eq!(Record { body: before.body.clone(), tags: Vec::new(), ..after }, before);
+    let id = put_one(store, note("a", "no episode"));
+    store
+        .update(id, Patch { outcome: Some((Outcome::Failure, None)), ..Patch::default() })
+        .expect_err("a note has no outcome");
+    store.update(RecordId::new(), Patch::default()).expect_err("an unknown id");
+}
+
+fn the_log_has_no_gap_and_its_hashes_are_linked(store: &dyn Store) {
+    let start = store.head().expect("the store answers");
+    assert_eq!(start.seq, 0);
+    let id = put_one(store, note("a", "one"));
+    put_one(store, note("a", "two"));
+    store.update(id, Patch { pinned: Some(true), ..Patch::default() }).expect("it is updated");
+    store.forget(&[id], later()).expect("it is forgotten");
+    store.undo_forget(id).expect("it comes back");
+    let log = store.changes(0, 100).expect("the store answers");
+    use ChangeKind::*;
+    assert_eq!(log.changes.iter().map(|change| change.kind).collect::<Vec<_>>(), [Put, Put, Update, Forget, Undo]);
+    assert_eq!(log.changes.iter().map(|change| change.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(log.changes[0].row, log.changes[2].row);
+    assert_eq!(log.head, store.head().expect("the store answers"));
+    assert_eq!((log.head.seq, log.head.chain), (5, log.changes[4].chain));
+    assert_eq!(store.position_at(3).expect("the store answers").expect("it has it").chain, log.changes[2].chain);
+    assert_eq!(store.position_at(0).expect("the store answers"), Some(start));
+    assert_eq!(store.position_at(6).expect("the store answers"), None);
+    let part = store.changes(2, 2).expect("the store answers");
+    assert_eq!(part.changes, log.changes[2..4]);
+    assert_eq!(part.head, log.head);
+}
+
+fn lists_keep_to_their_filter(store: &dyn Store) {
+    let day = |text: &str| -> Timestamp { text.parse().expect("a time") };
+    let mut ids = Vec::new();
+    for (number, path) in ["a", "a/b", "a/bc", "z"].into_iter().enumerate() {
+        let mut record = note(path, "listed");
+        record.created_at = day(&format!("2026-01-0{}T00:00:00Z", number + 1));
+        ids.push(put_one(store, record));
+    }
+    let mut message = Record::new(scope("a"), "other", Origin::User, Message::new(Role::User, 0, "hello"));
+    message.session = Some("s".to_owned());
+    let message = put_one(store, message);
+    let list = |filter: Filter| -> Vec<RecordId> {
+        let found = store.list(&filter).expect("the store answers").into_iter();
+        found.map(|lookup| lookup.found().expect("found").record.id).collect()
+    };
+    let all = Filter::default;
+    assert_eq!(list(all()), [ids[0], ids[1], ids[2], ids[3], message]);
+    let within = |text: &str| ReadSet::new([text.parse().expect("a read set's entry")]);
+    assert_eq!(list(Filter { scopes: within("a/b"), ..all() }), [ids[1]]);
+    assert_eq!(list(Filter { scopes: within("=a"), ..all() }), [ids[0], message]);
+    assert_eq!(list(Filter { scopes: ReadSet::new([]), ..all() }), []);
+    assert_eq!(list(Filter { kinds: vec![Kind::Message], ..all() }), [message]);
+    assert_eq!(list(Filter { session: Some("s".into()), ..all() }), [message]);
+    assert_eq!(list(Filter { source: Some("other".into()), ..all() }), [message]);
+    let since = Some(day("2026-01-02T00:00:00Z"));
+    let until = Some(day("2026-01-03T00:00:00Z"));
+    assert_eq!(list(Filter { since, until, ..all() }), [ids[1]], "since is inside, until is outside");
+    let newest = list(Filter { order: Order::Newest, limit: 2, ..all() });
+    assert_eq!(newest, [message, ids[3]]);
+    let row = get_one(store, ids[3]).found().expect("found").row;
+    let next = list(Filter { order: Order::Newest, after: Some(row), limit: 2, ..all() });
+    assert_eq!(next, [ids[2], ids[1]]);
+}
+
+fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
+    let mut session = Session::new("test", "s-1", scope("a"));
+    session.title = Some("first".to_owned());
+    store.put_session(session.clone()).expect("it is put");
+    session.title = None;
+    session.branch = Some("main".to_owned());
+    store.put_session(session).expect("it is put");
+    let mut ids = Vec::new();
+    for position in [0, 1, 2, 5, 6] {
+        let message = Message::new(Role::User, position, format!("turn {position}"));
+        let mut record = Record::new(scope("a"), "test", Origin::User, message);
+        record.session = Some("s-1".to_owned());
+        ids.push(put_one(store, record));
+    }
+    let mut elsewhere = Record::new(scope("b"), "test", Origin::User, Message::new(Role::User, 3, "elsewhere"));
+    elsewhere.session = Some("s-1".to_owned());
+    put_one(store, elsewhere);
+    store.forget(&[ids[3]], later()).expect("it is forgotten");
+    let entries = store.sessions(&scope("a").into(), 10).expect("the store answers");
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].session.title.as_deref(), Some("first"), "what was known stays");
+    assert_eq!(entries[0].session.branch.as_deref(), Some("main"), "what is new is learned");
+    assert_eq!(entries[0].messages, 4);
+    assert_eq!(store.find_sessions("s-", 10).expect("the store answers").len(), 2, "one in each scope");
+    let row = get_one(store, ids[2]).found().expect("found").row;
+    let around = store.neighbours(row, 1, 5).expect("the store answers");
+    let around: Vec<_> = around.into_iter().map(|lookup| lookup.found().expect("found").record.id).collect();
+    assert_eq!(around, [ids[1], ids[4]], "in order, without itself, what is forgotten, or another scope's");
+}
+
+fn exposures_come_back_newest_first(store: &dyn Store) {
+    let at = Timestamp::from_second(1_800_000_000).expect("a time");
+    let exposure =
+        |run: &str| Exposure {
+            run: run.to_owned(), records: vec![RecordId::new()], at, query: "怎么部署".to_owned()
+        };
+    let (one, two) = (exposure("r1"), exposure("r2"));
+    store.expose(one.clone()).expect("it is noted");
+    store.expose(two.clone()).expect("it is noted");
+    assert_eq!(store.exposures(10).expect("the store answers"), [two, one]);
+    store.finish_run("r1", Outcome::Unknown, None).expect("it is noted");
+    store.finish_run("r1", Outcome::Success, Some("tests pass")).expect("what is said again replaces");
+}

@@ -1,0 +1,258 @@
+//! Adding records and sessions.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::row::{RawRow, provenance, to_ms};
+use super::writer::Writing;
+use crate::change::ChangeKind;
+use crate::error::{Error, Result};
+use crate::id::RecordId;
+use crate::intake::Admitted;
+use crate::record::{Body, Record};
+use crate::scope::Scope;
+use crate::session::Session;
+use crate::store::Put;
+
+/// Names that rows refer to by number, as far as this writer has met them.
+#[derive(Default)]
+pub(super) struct Numbers {
+    scopes: HashMap<String, i64>,
+    sources: HashMap<String, i64>,
+    sessions: HashMap<(String, i64, i64), i64>,
+}
+
+/// Session numbers kept at most; the map starts anew beyond that.
+const SESSION_NUMBERS_MAX: usize = 10_000;
+
+impl Numbers {
+    fn scope(&mut self, connection: &Connection, scope: &Scope) -> Result<i64> {
+        number(connection, &mut self.scopes, "scopes", &scope.to_string())
+    }
+
+    fn source(&mut self, connection: &Connection, source: &str) -> Result<i64> {
+        number(connection, &mut self.sources, "sources", source)
+    }
+
+    fn session(&mut self, connection: &Connection, name: &str, source: &str, scope: &Scope) -> Result<i64> {
+        let key = (name.to_owned(), self.source(connection, source)?, self.scope(connection, scope)?);
+        if let Some(number) = self.sessions.get(&key) {
+            return Ok(*number);
+        }
+        let found = find_session(connection, &key)?.map(|(number, _)| number);
+        let number = match found {
+            Some(number) => number,
+            None => insert_session(connection, &key, &Session::new(source, name, scope.clone()))?,
+        };
+        if self.sessions.len() == SESSION_NUMBERS_MAX {
+            self.sessions.clear();
+        }
+        self.sessions.insert(key, number);
+        Ok(number)
+    }
+}
+
+fn number(connection: &Connection, known: &mut HashMap<String, i64>, table: &str, name: &str) -> Result<i64> {
+    if let Some(number) = known.get(name) {
+        return Ok(*number);
+    }
+    let find = || -> rusqlite::Result<i64> {
+        let select = format!("SELECT number FROM {table} WHERE name = ?1");
+        match connection.query_row(&select, [name], |columns| columns.get(0)).optional()? {
+            Some(number) => Ok(number),
+            None => {
+                connection.execute(&format!("INSERT INTO {table} (name) VALUES (?1)"), [name])?;
+                Ok(connection.last_insert_rowid())
+            }
+        }
+    };
+    let number = find().map_err(Error::sqlite("number a name"))?;
+    known.insert(name.to_owned(), number);
+    Ok(number)
+}
+
+/// Adds records in order; see [`crate::Store::put`].
+pub(super) fn put(writing: &mut Writing, records: Vec<Admitted>) -> Result<Vec<Put>> {
+    records.into_iter().map(|admitted| put_one(writing, admitted.into_record())).collect()
+}
+
+fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
+    let session_name = record.session.as_deref();
+    let fingerprint =
+        record.key.as_deref().map(|key| provenance(record.scope.path(), &record.source, session_name, key));
+    let (connection, numbers) = writing.numbers();
+    let scope = numbers.scope(connection, &record.scope)?;
+    let source = numbers.source(connection, &record.source)?;
+    let session = match session_name {
+        Some(name) => Some(numbers.session(connection, name, &record.source, &record.scope)?),
+        None => None,
+    };
+    if let (Some(fingerprint), Some(key)) = (fingerprint, &record.key)
+        && let Some(known) = known(connection, fingerprint, scope, source, session, key)?
+    {
+        return Ok(Put::Known(known));
+    }
+    let body = serde_json::to_vec(&record.body)
+        .map_err(|error| Error::Refused { reason: format!("it cannot be written as JSON: {error}") })?;
+    let (codec, body) = writing.encode(body);
+    let mut raw = RawRow {
+        row: writing.next_row(),
+        id: *record.id.as_bytes(),
+        kind: record.kind().code(),
+        scope,
+        origin: record.origin.code(),
+        trust: record.trust.code(),
+        source,
+        session,
+        position: match &record.body {
+            Body::Message(message) => Some(i64::from(message.position)),
+            _ => None,
+        },
+        key: record.key.clone(),
+        created_at_ms: to_ms(record.created_at),
+        expires_at_ms: record.expires_at.map(to_ms),
+        pinned: record.pinned,
+        tags: tags_json(&record.tags),
+        replaces: record.replaces.map(|id| *id.as_bytes()),
+        deleted_at_ms: None,
+        undo_until_ms: None,
+        codec,
+        body: Some(body),
+        checksum: 0,
+    };
+    raw.checksum = raw.checksum_with(record.scope.path(), &record.source, session_name);
+    insert(writing.connection(), &raw, fingerprint).map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            Error::NotAllowed { doing: "add", id: record.id, reason: "there is a record of this id already".into() }
+        }
+        _ => Error::Sqlite { doing: "add a record", source: error },
+    })?;
+    writing.log(raw.row, &record.id, ChangeKind::Put)?;
+    Ok(Put::Added(record.id))
+}
+
+pub(super) fn tags_json(tags: &[String]) -> Option<String> {
+    if tags.is_empty() { None } else { serde_json::to_string(tags).ok() }
+}
+
+/// The record of this provenance, if there is one.
+fn known(
+    connection: &Connection,
+    fingerprint: i64,
+    scope: i64,
+    source: i64,
+    session: Option<i64>,
+    key: &str,
+) -> Result<Option<RecordId>> {
+    let find = || -> rusqlite::Result<Option<[u8; 16]>> {
+        connection
+            .prepare_cached(
+                "SELECT id FROM records
+                 WHERE provenance = ?1 AND scope = ?2 AND source = ?3 AND session IS ?4 AND key = ?5",
+            )?
+            .query_row(params![fingerprint, scope, source, session, key], |columns| columns.get(0))
+            .optional()
+    };
+    Ok(find().map_err(Error::sqlite("look for a record of the same provenance"))?.map(RecordId::from_bytes))
+}
+
+fn insert(connection: &Connection, raw: &RawRow, fingerprint: Option<i64>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO records (row, id, kind, scope, origin, trust, source, session, position, key, provenance,
+                 created_at_ms, expires_at_ms, pinned, tags, replaces, deleted_at_ms, undo_until_ms, codec, body,
+                 checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+        )?
+        .execute(params![
+            raw.row,
+            raw.id,
+            raw.kind,
+            raw.scope,
+            raw.origin,
+            raw.trust,
+            raw.source,
+            raw.session,
+            raw.position,
+            raw.key,
+            fingerprint,
+            raw.created_at_ms,
+            raw.expires_at_ms,
+            raw.pinned,
+            raw.tags,
+            raw.replaces,
+            raw.deleted_at_ms,
+            raw.undo_until_ms,
+            raw.codec,
+            raw.body,
+            raw.checksum,
+        ])?;
+    Ok(())
+}
+
+/// Adds a session, or what is newly known of it.
+pub(super) fn put_session(writing: &mut Writing, session: Session) -> Result<()> {
+    let (connection, numbers) = writing.numbers();
+    let key =
+        (session.id.clone(), numbers.source(connection, &session.source)?, numbers.scope(connection, &session.scope)?);
+    match find_session(connection, &key)? {
+        None => insert_session(connection, &key, &session).map(|_| ()),
+        Some((number, known)) => {
+            let mut merged = known.clone().unwrap_or_else(|| session.clone());
+            merged.learn(session);
+            if known.as_ref() == Some(&merged) {
+                return Ok(());
+            }
+            let (info, checksum) = session_info(&merged);
+            connection
+                .execute(
+                    "UPDATE sessions SET info = ?2, checksum = ?3 WHERE number = ?1",
+                    params![number, info, checksum],
+                )
+                .map_err(Error::sqlite("update a session"))?;
+            Ok(())
+        }
+    }
+}
+
+fn session_info(session: &Session) -> (String, i64) {
+    // A session holds strings and times only, which JSON can always say.
+    let info = serde_json::to_string(session).unwrap_or_default();
+    let checksum = xxh3_64(info.as_bytes()) as i64;
+    (info, checksum)
+}
+
+/// A stored session, when its text fits its checksum.
+pub(super) fn parse_session(info: &str, checksum: i64) -> Option<Session> {
+    if xxh3_64(info.as_bytes()) as i64 != checksum {
+        return None;
+    }
+    serde_json::from_str(info).ok()
+}
+
+/// The number of a session, and what is known of it unless that is damaged.
+fn find_session(connection: &Connection, key: &(String, i64, i64)) -> Result<Option<(i64, Option<Session>)>> {
+    let find = || -> rusqlite::Result<Option<(i64, String, i64)>> {
+        connection
+            .prepare_cached(
+                "SELECT number, info, checksum FROM sessions WHERE name = ?1 AND source = ?2 AND scope = ?3",
+            )?
+            .query_row(params![key.0, key.1, key.2], |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)))
+            .optional()
+    };
+    let found = find().map_err(Error::sqlite("look for a session"))?;
+    Ok(found.map(|(number, info, checksum)| (number, parse_session(&info, checksum))))
+}
+
+fn insert_session(connection: &Connection, key: &(String, i64, i64), session: &Session) -> Result<i64> {
+    let (info, checksum) = session_info(session);
+    connection
+        .execute(
+            "INSERT INTO sessions (name, source, scope, info, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key.0, key.1, key.2, info, checksum],
+        )
+        .map_err(Error::sqlite("add a session"))?;
+    Ok(connection.last_insert_rowid())
+}

@@ -1,0 +1,304 @@
+//! One row of the table of records: its columns, its checksum, and the record it decodes to.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::codec::{CodecNumber, Decoder};
+use crate::error::{Error, Result};
+use crate::id::RecordId;
+use crate::record::{Body, Kind, Origin, Record, Trust};
+use crate::scope::Scope;
+use crate::store::{Forgotten, Lookup, Row, Stored};
+
+/// The columns of a row in the order of [`RawRow`].
+pub(super) const COLUMNS: &str = "row, id, kind, scope, origin, trust, source, session, position, key, created_at_ms, \
+     expires_at_ms, pinned, tags, replaces, deleted_at_ms, undo_until_ms, codec, body, checksum";
+
+/// A row as it stands in the table.
+#[derive(Clone, Debug)]
+pub(super) struct RawRow {
+    pub(super) row: i64,
+    pub(super) id: [u8; 16],
+    pub(super) kind: u8,
+    pub(super) scope: i64,
+    pub(super) origin: u8,
+    pub(super) trust: u8,
+    pub(super) source: i64,
+    pub(super) session: Option<i64>,
+    pub(super) position: Option<i64>,
+    pub(super) key: Option<String>,
+    pub(super) created_at_ms: i64,
+    pub(super) expires_at_ms: Option<i64>,
+    pub(super) pinned: bool,
+    pub(super) tags: Option<String>,
+    pub(super) replaces: Option<[u8; 16]>,
+    pub(super) deleted_at_ms: Option<i64>,
+    pub(super) undo_until_ms: Option<i64>,
+    pub(super) codec: CodecNumber,
+    /// `None` once the record was purged.
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) checksum: i64,
+}
+
+impl RawRow {
+    fn from_columns(columns: &rusqlite::Row) -> rusqlite::Result<RawRow> {
+        Ok(RawRow {
+            row: columns.get(0)?,
+            id: columns.get(1)?,
+            kind: columns.get(2)?,
+            scope: columns.get(3)?,
+            origin: columns.get(4)?,
+            trust: columns.get(5)?,
+            source: columns.get(6)?,
+            session: columns.get(7)?,
+            position: columns.get(8)?,
+            key: columns.get(9)?,
+            created_at_ms: columns.get(10)?,
+            expires_at_ms: columns.get(11)?,
+            pinned: columns.get(12)?,
+            tags: columns.get(13)?,
+            replaces: columns.get(14)?,
+            deleted_at_ms: columns.get(15)?,
+            undo_until_ms: columns.get(16)?,
+            codec: columns.get(17)?,
+            body: columns.get(18)?,
+            checksum: columns.get(19)?,
+        })
+    }
+
+    /// The checksum over everything the row says, with its scope, source and session by name, so that
+    /// a damaged name elsewhere is noticed too.
+    pub(super) fn checksum_with(&self, scope: &str, source: &str, session: Option<&str>) -> i64 {
+        let mut sum = Xxh3::new();
+        fn number(sum: &mut Xxh3, value: Option<i64>) {
+            sum.update(&[u8::from(value.is_some())]);
+            sum.update(&value.unwrap_or_default().to_le_bytes());
+        }
+        number(&mut sum, Some(self.row));
+        for code in [self.kind, self.origin, self.trust, u8::from(self.pinned)] {
+            number(&mut sum, Some(i64::from(code)));
+        }
+        for value in [
+            self.position,
+            Some(self.created_at_ms),
+            self.expires_at_ms,
+            self.deleted_at_ms,
+            self.undo_until_ms,
+            Some(self.codec),
+        ] {
+            number(&mut sum, value);
+        }
+        for bytes in [
+            Some(self.id.as_slice()),
+            Some(scope.as_bytes()),
+            Some(source.as_bytes()),
+            session.map(str::as_bytes),
+            self.key.as_deref().map(str::as_bytes),
+            self.tags.as_deref().map(str::as_bytes),
+            self.replaces.as_ref().map(<[u8; 16]>::as_slice),
+            self.body.as_deref(),
+        ] {
+            number(&mut sum, bytes.map(|bytes| bytes.len() as i64));
+            sum.update(bytes.unwrap_or_default());
+        }
+        sum.digest() as i64
+    }
+}
+
+/// The provenance of a record as one number, for looking it up; equal provenance has equal numbers.
+pub(super) fn provenance(scope: &str, source: &str, session: Option<&str>, key: &str) -> i64 {
+    let mut sum = Xxh3::new();
+    for part in [scope, source, session.unwrap_or("\0"), key] {
+        sum.update(&(part.len() as u64).to_le_bytes());
+        sum.update(part.as_bytes());
+    }
+    sum.digest() as i64
+}
+
+/// A time as the store keeps it.
+pub(super) fn to_ms(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+/// A stored time; `None` for one that lies outside the calendar.
+pub(super) fn from_ms(ms: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(ms).ok()
+}
+
+/// Reads rows: keeps the names that rows refer to by number, and the decoder of bodies.
+#[derive(Default)]
+pub(super) struct RowReader {
+    scopes: HashMap<i64, Scope>,
+    sources: HashMap<i64, String>,
+    sessions: HashMap<i64, String>,
+    decoder: Decoder,
+}
+
+/// Names of sessions kept at most; the map starts anew beyond that.
+const SESSION_NAMES_MAX: usize = 10_000;
+
+impl RowReader {
+    /// The answer for the row that this statement finds, which selects [`COLUMNS`]; `None` when it finds none.
+    ///
+    /// What is damaged in the row itself is an answer; only a failure of the database is an error.
+    pub(super) fn one(
+        &mut self,
+        connection: &Connection,
+        mut statement: CachedStatement,
+        parameters: impl rusqlite::Params,
+        row_hint: Row,
+    ) -> Result<Option<Lookup>> {
+        match statement.query_row(parameters, RawRow::from_columns).optional() {
+            Ok(Some(raw)) => self.interpret(connection, raw).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => damage(row_hint, error, "read a record").map(Some),
+        }
+    }
+
+    /// What a raw row says, after its checksum was verified.
+    pub(super) fn interpret(&mut self, connection: &Connection, raw: RawRow) -> Result<Lookup> {
+        let (row, id) = (Row(raw.row), RecordId::from_bytes(raw.id));
+        Ok(match self.decode(connection, raw)? {
+            Ok(Decoded { stored: Some(stored), .. }) if stored.forgotten.is_none() => Lookup::Found(Box::new(stored)),
+            Ok(decoded) => match decoded.forgotten {
+                Some(forgotten) => Lookup::Forgotten(forgotten),
+                None => Lookup::Damaged { row, id: Some(id), reason: "it has no body".to_owned() },
+            },
+            Err(reason) => Lookup::Damaged { row, id: Some(id), reason },
+        })
+    }
+
+    /// The record of a raw row whether forgotten or not, or why it cannot be had.
+    pub(super) fn decode(&mut self, connection: &Connection, raw: RawRow) -> Result<Result<Decoded, String>> {
+        let named = self.scope(connection, raw.scope)?.is_some()
+            && self.source(connection, raw.source)?.is_some()
+            && match raw.session {
+                Some(number) => self.session(connection, number)?.is_some(),
+                None => true,
+            };
+        if !named {
+            return Ok(Err("its scope, source or session cannot be read".to_owned()));
+        }
+        let scope = self.scopes[&raw.scope].clone();
+        let source = self.sources[&raw.source].clone();
+        let session = raw.session.map(|number| self.sessions[&number].clone());
+        if raw.checksum_with(scope.path(), &source, session.as_deref()) != raw.checksum {
+            return Ok(Err("its bytes do not fit its checksum".to_owned()));
+        }
+        let forgotten = match (raw.deleted_at_ms.and_then(from_ms), raw.undo_until_ms.and_then(from_ms)) {
+            (Some(deleted_at), Some(undo_until)) => Some(Forgotten { deleted_at, undo_until }),
+            _ => None,
+        };
+        let Some(body) = raw.body else {
+            return Ok(Ok(Decoded { stored: None, forgotten }));
+        };
+        let decode = || -> Result<Record, String> {
+            let json = self.decoder.decode(connection, raw.codec, &body)?;
+            let body: Body = serde_json::from_slice(&json).map_err(|error| format!("its body is broken: {error}"))?;
+            let broken = |column: &str| format!("its {column} has a value that this program does not know");
+            if Some(body.kind()) != Kind::from_code(raw.kind) {
+                return Err(broken("kind"));
+            }
+            let time = |ms: i64| from_ms(ms).ok_or_else(|| broken("time"));
+            Ok(Record {
+                id: RecordId::from_bytes(raw.id),
+                scope,
+                origin: Origin::from_code(raw.origin).ok_or_else(|| broken("origin"))?,
+                trust: Trust::from_code(raw.trust).ok_or_else(|| broken("trust"))?,
+                source,
+                session,
+                key: raw.key,
+                created_at: time(raw.created_at_ms)?,
+                expires_at: raw.expires_at_ms.map(time).transpose()?,
+                pinned: raw.pinned,
+                tags: match &raw.tags {
+                    Some(json) => serde_json::from_str(json).map_err(|_| broken("tags"))?,
+                    None => Vec::new(),
+                },
+                replaces: raw.replaces.map(RecordId::from_bytes),
+                body,
+            })
+        };
+        Ok(decode().map(|record| Decoded { stored: Some(Stored { row: Row(raw.row), record, forgotten }), forgotten }))
+    }
+
+    fn scope(&mut self, connection: &Connection, number: i64) -> Result<Option<&Scope>> {
+        if !self.scopes.contains_key(&number) {
+            let name = name(connection, "SELECT name FROM scopes WHERE number = ?1", number)?;
+            if let Some(scope) = name.and_then(|name| Scope::parse(&name).ok()) {
+                self.scopes.insert(number, scope);
+            }
+        }
+        Ok(self.scopes.get(&number))
+    }
+
+    fn source(&mut self, connection: &Connection, number: i64) -> Result<Option<&String>> {
+        if !self.sources.contains_key(&number)
+            && let Some(name) = name(connection, "SELECT name FROM sources WHERE number = ?1", number)?
+        {
+            self.sources.insert(number, name);
+        }
+        Ok(self.sources.get(&number))
+    }
+
+    fn session(&mut self, connection: &Connection, number: i64) -> Result<Option<&String>> {
+        if !self.sessions.contains_key(&number) {
+            if self.sessions.len() == SESSION_NAMES_MAX {
+                self.sessions.clear();
+            }
+            if let Some(name) = name(connection, "SELECT name FROM sessions WHERE number = ?1", number)? {
+                self.sessions.insert(number, name);
+            }
+        }
+        Ok(self.sessions.get(&number))
+    }
+}
+
+/// A decoded row: the record unless it was purged, and whether it was forgotten.
+pub(super) struct Decoded {
+    pub(super) stored: Option<Stored>,
+    pub(super) forgotten: Option<Forgotten>,
+}
+
+fn name(connection: &Connection, sql: &str, number: i64) -> Result<Option<String>> {
+    let mut statement = connection.prepare_cached(sql).map_err(Error::sqlite("read a name"))?;
+    match statement.query_row([number], |columns| columns.get(0)).optional() {
+        Ok(name) => Ok(name),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(Error::Sqlite { doing: "read a name", source: error }),
+    }
+}
+
+/// The answer for a row that the database cannot deliver; other failures are errors.
+pub(super) fn damage(row: Row, error: rusqlite::Error, doing: &'static str) -> Result<Lookup> {
+    if is_damage(&error) {
+        Ok(Lookup::Damaged { row, id: None, reason: format!("it cannot be read: {error}") })
+    } else {
+        Err(Error::Sqlite { doing, source: error })
+    }
+}
+
+/// Whether an error says that bytes in the file are wrong, rather than that reading failed.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, TypeMismatch};
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, DatabaseCorrupt | NotADatabase | TypeMismatch)
+        }
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// Reads the raw row that this statement finds, for a change to it.
+pub(super) fn raw(connection: &Connection, id: &RecordId) -> Result<Option<RawRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ?1");
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
+    statement.query_row([id.as_bytes()], RawRow::from_columns).optional().map_err(Error::sqlite("read a record"))
+}

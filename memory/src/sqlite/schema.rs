@@ -1,0 +1,179 @@
+//! Opening the database, its versions and migrations.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite_migration::{M, Migrations};
+
+use super::{DATABASE_FILE, head};
+use crate::error::{Error, Result};
+use crate::id::StoreId;
+
+/// How long one attempt to get SQLite's lock waits.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// The write-ahead log is cut back to this size, in bytes, when it has been moved into the database.
+const JOURNAL_BYTES_MAX: i64 = 64 << 20;
+
+/// Pages of the database that a connection keeps, in KiB.
+const CACHE_KIB: i64 = 8 * 1024;
+
+/// Each released schema, in order; the number of a version is its place, counted from 1.
+/// A migration that was released is never edited.
+const MIGRATIONS: &[M<'static>] = &[M::up(
+    "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+    CREATE TABLE scopes (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE dictionaries (number INTEGER PRIMARY KEY, bytes BLOB NOT NULL, checksum INTEGER NOT NULL);
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY, scope INTEGER NOT NULL, source INTEGER NOT NULL, name TEXT NOT NULL,
+        info TEXT NOT NULL, checksum INTEGER NOT NULL,
+        UNIQUE (name, source, scope)
+    );
+    CREATE TABLE records (
+        row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, scope INTEGER NOT NULL,
+        origin INTEGER NOT NULL, trust INTEGER NOT NULL, source INTEGER NOT NULL, session INTEGER,
+        position INTEGER, key TEXT, provenance INTEGER, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER,
+        pinned INTEGER NOT NULL, tags TEXT, replaces BLOB, deleted_at_ms INTEGER, undo_until_ms INTEGER,
+        codec INTEGER NOT NULL, body BLOB, checksum INTEGER NOT NULL
+    );
+    CREATE INDEX records_provenance ON records (provenance) WHERE provenance IS NOT NULL;
+    CREATE INDEX records_session ON records (session, position) WHERE session IS NOT NULL;
+    CREATE INDEX records_replaces ON records (replaces) WHERE replaces IS NOT NULL;
+    CREATE INDEX records_forgotten ON records (undo_until_ms) WHERE undo_until_ms IS NOT NULL;
+    CREATE INDEX records_expiring ON records (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TABLE changes (
+        seq INTEGER PRIMARY KEY, row INTEGER NOT NULL, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+        chain BLOB NOT NULL
+    );
+    CREATE TABLE exposures (
+        number INTEGER PRIMARY KEY, run TEXT NOT NULL, at_ms INTEGER NOT NULL, query TEXT NOT NULL,
+        records BLOB NOT NULL, checksum INTEGER NOT NULL
+    );
+    CREATE INDEX exposures_run ON exposures (run);
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY, outcome INTEGER NOT NULL, reason TEXT, at_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    ",
+)];
+
+/// The newest schema version that this program understands.
+const SUPPORTED: u32 = MIGRATIONS.len() as u32;
+
+/// Opens the database in this folder, makes or migrates it when that is needed, and looks after the head file.
+pub(super) fn open(folder: &Path) -> Result<(Connection, StoreId)> {
+    make_folder(folder)?;
+    // Before the database is read: what the head file says is then never ahead of what the database must hold.
+    let noted = head::read(folder);
+    let path = folder.join(DATABASE_FILE);
+    let is_new = !path.try_exists().map_err(Error::io("look for", &path))?;
+    let mut connection = connect(folder, false)?;
+    let version = version(&connection)?;
+    if version > SUPPORTED {
+        return Err(Error::TooNew { path, found: version, supported: SUPPORTED });
+    }
+    if is_new || version < SUPPORTED {
+        // One process at a time: the others wait here and then find the work done.
+        let lock_path = folder.join("migrate.lock");
+        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
+        lock.lock().map_err(Error::io("lock", &lock_path))?;
+        migrate(&mut connection, folder)?;
+    }
+    let store = store_id(&connection)?.ok_or_else(|| Error::Damaged {
+        row: 0,
+        id: None,
+        reason: "the store's own id is missing".to_owned(),
+    })?;
+    head::look_after(&mut connection, store, noted)?;
+    connection.pragma_update(None, "query_only", true).map_err(Error::sqlite("set up the store"))?;
+    Ok((connection, store))
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What is remembered is its owner's alone.
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    }
+    Ok(())
+}
+
+/// A connection to the database in this folder with everything set that is set per connection.
+pub(super) fn connect(folder: &Path, read_only: bool) -> Result<Connection> {
+    let path = folder.join(DATABASE_FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags).map_err(Error::sqlite("open the store's database"))?;
+    let set_up = || -> rusqlite::Result<()> {
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX};
+             PRAGMA cache_size = -{CACHE_KIB};
+             PRAGMA temp_store = MEMORY;
+             PRAGMA trusted_schema = OFF;"
+        ))?;
+        if read_only {
+            connection.pragma_update(None, "query_only", true)?;
+        }
+        Ok(())
+    };
+    set_up().map_err(Error::sqlite("set up the store's database"))?;
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> Result<u32> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(Error::sqlite("read the store's schema version"))
+}
+
+fn migrate(connection: &mut Connection, folder: &Path) -> Result<()> {
+    let doing = "bring the store's schema up to date";
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(Error::sqlite("switch the store to write-ahead logging"))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        let reason = format!("{} cannot use write-ahead logging: is it on a network drive?", folder.display());
+        return Err(Error::Refused { reason });
+    }
+    Migrations::from_slice(MIGRATIONS).to_latest(connection).map_err(|source| match source {
+        rusqlite_migration::Error::RusqliteError { err, .. } => Error::Sqlite { doing, source: err },
+        other => Error::Refused { reason: format!("cannot {doing}: {other}") },
+    })?;
+    let set_up = || -> rusqlite::Result<()> {
+        let id = StoreId::new();
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [id.as_bytes()])?;
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', 1)", [])?;
+        Ok(())
+    };
+    set_up().map_err(Error::sqlite("name the new store"))
+}
+
+fn store_id(connection: &Connection) -> Result<Option<StoreId>> {
+    let bytes: Option<[u8; 16]> = connection
+        .query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get(0))
+        .optional()
+        .map_err(Error::sqlite("read the store's id"))?;
+    Ok(bytes.map(StoreId::from_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        Migrations::from_slice(MIGRATIONS).validate().unwrap();
+    }
+}
