@@ -1,6 +1,7 @@
 //! What the SQLite store keeps beyond the contract: damage is named, tails are missed, versions are
 //! respected, and many writers lose nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 use std::fs;
 use std::path::Path;
 

@@ -226,11 +226,11 @@ impl RowReader {
     }
 
     fn scope(&mut self, connection: &Connection, number: i64) -> Result<Option<&Scope>> {
-        if !self.scopes.contains_key(&number) {
-            let name = name(connection, "SELECT name FROM scopes WHERE number = ?1", number)?;
-            if let Some(scope) = name.and_then(|name| Scope::parse(&name).ok()) {
-                self.scopes.insert(number, scope);
-            }
+        if !self.scopes.contains_key(&number)
+            && let Some(name) = name(connection, "SELECT name FROM scopes WHERE number = ?1", number)?
+            && let Ok(scope) = Scope::parse(&name)
+        {
+            self.scopes.insert(number, scope);
         }
         Ok(self.scopes.get(&number))
     }

@@ -31,8 +31,10 @@ type Job = Box<dyn FnOnce(Result<&mut Writing, &Error>) -> Settle + Send>;
 struct Settle {
     /// Whether the work itself succeeded; what one that failed wrote is undone.
     succeeded: bool,
-    answer: Box<dyn FnOnce(Result<(), &Error>) + Send>,
+    answer: Answer,
 }
+
+type Answer = Box<dyn FnOnce(Result<(), &Error>) + Send>;
 
 /// The writing side of a store.
 pub(super) struct Writer {
