@@ -1,2 +1,19 @@
 //! Derived views of the store: full text and vectors. Every index follows the change log, may be
 //! deleted at any time, and answers a query with candidates.
+//!
+//! - [`index`]: the contract of an index, what it is asked and what it answers
+//! - [`mod@catch_up`]: bringing an index to the end of the log
+//! - [`follower`]: the one process that does so at a time
+//! - [`text`]: full text, in every language with one analyzer
+
+pub mod catch_up;
+pub mod error;
+pub mod follower;
+pub mod index;
+pub mod text;
+
+pub use catch_up::{catch_up, standing};
+pub use error::{Error, Result};
+pub use follower::{FollowLock, follow, follower};
+pub use index::{Batch, Candidate, Cut, Filter, Found, Index, Search, State, Status};
+pub use text::TextIndex;

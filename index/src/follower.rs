@@ -1,0 +1,183 @@
+//! The one process at a time that brings the indexes to the end of the log.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness_memory::{Seq, Store};
+use jiff::Timestamp;
+
+use crate::catch_up::catch_up;
+use crate::error::{Error, Result};
+use crate::index::Index;
+
+/// The file whose lock the follower holds, in the folder of the indexes.
+const LOCK: &str = "follow.lock";
+
+/// How often the end of the log is looked at while things happen.
+const POLL_BUSY: Duration = Duration::from_millis(50);
+
+/// How often it is looked at when nothing happened for a while.
+const POLL_QUIET: Duration = Duration::from_millis(500);
+
+/// After this long without a change it looks less often.
+const QUIET_AFTER: Duration = Duration::from_secs(2);
+
+/// Changes are left to gather for this long, because a commit costs about 100 ms and a search reads what is not
+/// committed by itself.
+const GATHER: Duration = Duration::from_millis(1_000);
+
+/// So many changes are not left to gather.
+const GATHER_CHANGES_MAX: u64 = 256;
+
+/// How often, while it waits, the texts of what was forgotten for good are removed.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The right to write to the indexes of a home. The system takes it back when its holder ends, however it ends.
+#[derive(Debug)]
+pub struct FollowLock {
+    _file: File,
+}
+
+impl FollowLock {
+    /// Takes the lock of the indexes in the folder `root`; `None` when another process (or another holder in this
+    /// one) has it.
+    pub fn try_take(root: &Path) -> Result<Option<FollowLock>> {
+        std::fs::create_dir_all(root).map_err(Error::io("make the folder", root))?;
+        let path = root.join(LOCK);
+        let mut file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(std::process::id().to_string().as_bytes())
+        };
+        // Only for people and messages: the lock itself is the system's.
+        if let Err(error) = write(&mut file) {
+            tracing::warn!(%error, "the follower's number was not written");
+        }
+        Ok(Some(FollowLock { _file: file }))
+    }
+
+    /// Takes the lock, waiting at most `patience` for another holder.
+    pub fn take(root: &Path, patience: Duration) -> Result<FollowLock> {
+        let begin = Instant::now();
+        loop {
+            match FollowLock::try_take(root)? {
+                Some(lock) => return Ok(lock),
+                None if begin.elapsed() >= patience => return Err(Error::Followed { pid: follower(root) }),
+                None => thread::sleep(POLL_BUSY),
+            }
+        }
+    }
+}
+
+/// The process that follows, if one does and its number can be read.
+pub fn follower(root: &Path) -> Option<u32> {
+    let mut file = OpenOptions::new().read(true).open(root.join(LOCK)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).ok()?;
+            pid.trim().parse().ok()
+        }
+        _ => None,
+    }
+}
+
+fn open(path: &PathBuf) -> Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(Error::io("open", path))
+}
+
+/// Follows the log until nothing happened for `idle`, or `stop` is set.
+///
+/// Batches are committed as they come; single writes are left to gather for a second, for searches read what is not
+/// committed themselves. When nothing is left to do, merges are finished, memory is given back, and the texts of what
+/// was forgotten for good are removed. An index that fails is left alone until the next change; the others go on.
+pub fn follow(
+    store: &dyn Store,
+    indexes: &mut [Box<dyn Index>],
+    _lock: &FollowLock,
+    idle: Duration,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let mut done: Option<Seq> = None;
+    let mut active = Instant::now();
+    let mut waiting_since: Option<Instant> = None;
+    let mut settled = false;
+    let mut purged: Option<Instant> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let head = store.head()?.seq;
+        if done != Some(head) {
+            let waiting = *waiting_since.get_or_insert_with(Instant::now);
+            let many = done.is_none_or(|done| head.abs_diff(done) >= GATHER_CHANGES_MAX);
+            if many || waiting.elapsed() >= GATHER {
+                advance(store, indexes, stop)?;
+                (done, waiting_since, settled) = (Some(head), None, false);
+                active = Instant::now();
+                continue;
+            }
+        } else if active.elapsed() >= QUIET_AFTER.min(idle) && !settled {
+            settle(indexes);
+            settled = true;
+        } else if active.elapsed() >= idle {
+            return Ok(());
+        } else if settled && purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
+            store.purge(Timestamp::now())?;
+            purged = Some(Instant::now());
+            continue;
+        }
+        thread::sleep(if active.elapsed() < QUIET_AFTER || waiting_since.is_some() {
+            POLL_BUSY
+        } else {
+            POLL_QUIET.min(idle)
+        });
+    }
+    settle(indexes);
+    Ok(())
+}
+
+fn advance(store: &dyn Store, indexes: &mut [Box<dyn Index>], stop: &AtomicBool) -> Result<()> {
+    for index in indexes {
+        match catch_up(store, index.as_mut(), &mut |_, _| !stop.load(Ordering::Relaxed)) {
+            Ok(_) | Err(Error::Stopped) => {}
+            Err(error @ Error::Store(_)) => return Err(error),
+            Err(error) => tracing::warn!(index = index.name(), %error, "an index does not follow"),
+        }
+    }
+    Ok(())
+}
+
+fn settle(indexes: &mut [Box<dyn Index>]) {
+    for index in indexes {
+        if let Err(error) = index.settle() {
+            tracing::warn!(index = index.name(), %error, "an index does not settle");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_follows_and_the_next_takes_over() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(follower(root.path()), None);
+        let lock = FollowLock::try_take(root.path()).unwrap().unwrap();
+        assert!(FollowLock::try_take(root.path()).unwrap().is_none());
+        assert_eq!(follower(root.path()), Some(std::process::id()));
+        let error = FollowLock::take(root.path(), Duration::from_millis(60)).unwrap_err();
+        assert!(matches!(error, Error::Followed { pid: Some(_) }));
+        drop(lock);
+        assert_eq!(follower(root.path()), None);
+        FollowLock::take(root.path(), Duration::ZERO).unwrap();
+    }
+}

@@ -1,0 +1,177 @@
+//! What an index is: a derived view that follows the change log and proposes candidates.
+
+pub mod contract;
+
+use harness_memory::{Kind, Position, ReadSet, Record, Row, Store, Stored};
+use jiff::Timestamp;
+
+use crate::error::Result;
+
+/// A derived view of a store. It may be deleted at any time, which costs time and never data.
+///
+/// Whoever writes to one holds the follower's lock; any number of processes may search meanwhile.
+/// All implementations pass [`contract::check`].
+pub trait Index: Send {
+    /// What it is called: `text`, `vector`.
+    fn name(&self) -> &'static str;
+
+    /// How far it has followed; `None` when it holds nothing that can be built upon, so that it must be
+    /// [`reset`](Index::reset) first.
+    fn applied(&mut self) -> Result<Option<Position>>;
+
+    /// Takes over the current state of the records of a batch, and makes that durable together with the batch's
+    /// position. Applying a batch twice has the effect of applying it once.
+    fn apply(&mut self, batch: &Batch) -> Result<()>;
+
+    /// The records that fit best, best first; equal scores with the newest record first.
+    ///
+    /// What was written to the store and not yet applied takes part, as far as the index's limits allow.
+    fn search(&self, store: &dyn Store, search: &Search) -> Result<Found>;
+
+    /// Empties it. It then stands before the first change of whatever store is applied next.
+    fn reset(&mut self) -> Result<()>;
+
+    /// Gives back what only writing needs, after finishing work begun in the background.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What it says of itself.
+    fn status(&self) -> Result<Status>;
+}
+
+/// Records whose state is to be taken over.
+#[derive(Debug)]
+pub struct Batch {
+    /// Every record that changed, in ascending order, each once.
+    pub rows: Vec<Row>,
+    /// Those of them that are live now, in ascending order of their rows.
+    pub live: Vec<Stored>,
+    /// How far the index will have followed.
+    pub position: Position,
+}
+
+/// What an index is asked.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// The question as it was typed.
+    pub text: &'a str,
+    /// Whether signs in the text are operators, or text like everything else (a prompt that quotes for its own reasons).
+    pub plain: bool,
+    /// The question as a vector, where somebody made one.
+    pub vector: Option<&'a [f32]>,
+    /// Which records may be proposed.
+    pub filter: Filter<'a>,
+    /// The most candidates to answer.
+    pub limit: usize,
+}
+
+impl<'a> Search<'a> {
+    /// A search for this text among everything.
+    pub fn new(text: &'a str, reads: &'a ReadSet, limit: usize) -> Search<'a> {
+        let filter = Filter { reads, kinds: &[], session: None, since: None, until: None };
+        Search { text, plain: false, vector: None, filter, limit }
+    }
+}
+
+/// Which records may be proposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter<'a> {
+    /// Only what may be read under this set.
+    pub reads: &'a ReadSet,
+    /// Only these kinds; empty means all.
+    pub kinds: &'a [Kind],
+    /// Only records of this session.
+    pub session: Option<&'a str>,
+    /// Only records created at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only records created before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter<'_> {
+    /// Whether this record may be proposed.
+    pub fn allows(&self, record: &Record) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&record.kind()))
+            && self.session.is_none_or(|session| record.session.as_deref() == Some(session))
+            && self.since.is_none_or(|since| record.created_at >= since)
+            && self.until.is_none_or(|until| record.created_at < until)
+            && self.reads.allows(&record.scope)
+    }
+
+    /// Whether every record may be proposed.
+    pub fn allows_everything(&self) -> bool {
+        self.reads.is_everything()
+            && self.kinds.is_empty()
+            && self.session.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+    }
+}
+
+/// What an index proposes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The record.
+    pub row: Row,
+    /// How well it fits, in the index's own measure: comparable within one search only.
+    pub score: f32,
+    /// The share of the question that it covers, 0 to 1.
+    pub coverage: f32,
+    /// The reason in words a person follows, such as which words matched.
+    pub why: String,
+}
+
+/// The answer of one index.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The candidates, best first.
+    pub candidates: Vec<Candidate>,
+    /// How many changes the index is behind the store. They took part, except for `unsearched`.
+    pub lag: u64,
+    /// How many of the changes the index is behind by were too many to take part.
+    pub unsearched: u64,
+    /// What cut this answer short, as a stable word and a sentence.
+    pub cuts: Vec<Cut>,
+}
+
+/// Something that cut an answer short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// A stable word for the reason.
+    pub code: &'static str,
+    /// What happened and what to do, in a sentence.
+    pub hint: String,
+}
+
+/// What an index says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// How far it has followed, where it can answer at all.
+    pub applied: Option<Position>,
+    /// How many live documents it holds.
+    pub documents: u64,
+    /// Its size on the disk, in bytes.
+    pub bytes: u64,
+    /// Whether it answers.
+    pub state: State,
+}
+
+/// Whether an index answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It answers.
+    Ready,
+    /// It is not there: nothing was indexed yet, or it was deleted.
+    Missing,
+    /// An older one answers while a new one is built.
+    Replaced {
+        /// What made the new one necessary.
+        reason: String,
+    },
+    /// It cannot be used and will be built anew.
+    Damaged {
+        /// What does not fit.
+        reason: String,
+    },
+}

@@ -1,0 +1,278 @@
+//! From text to terms: one analyzer for every language, with no flag to set.
+//!
+//! A text is folded, cut into runs of one kind of script, and each run gives its terms. Documents and queries go
+//! through the same code, so that what one side emits the other side finds.
+
+mod cjk;
+mod class;
+mod fold;
+mod hangul;
+mod latin;
+mod stop;
+mod variants;
+
+use std::ops::Range;
+
+pub(crate) use cjk::write_kana_word;
+pub(crate) use class::Class;
+pub use fold::{FOLDED_BYTES_MAX, Folded};
+pub(crate) use latin::join_words;
+pub(crate) use stop::{is_stop_word, mask_questions};
+
+use super::words;
+
+/// Which terms the analyzer makes. An index made by another version is rebuilt.
+pub const ANALYZER_VERSION: u32 = 1;
+
+/// Terms are cut at this many bytes: longer tokens are hashes, keys and encoded data, which their beginning tells
+/// apart, and each distinct term costs room in the term dictionary.
+pub const TERM_BYTES_MAX: usize = 48;
+
+/// Starts the terms that are words of a spaceless script, so that they cannot be taken for n-grams.
+pub(crate) const WORD_PREFIX: char = '\u{1}';
+
+/// Starts the terms that are Hangul words and stems, for the same reason.
+pub(crate) const HANGUL_WORD_PREFIX: char = '\u{2}';
+
+/// What a term is made of, which decides its weight in a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum TermKind {
+    /// One Han character.
+    HanUnigram,
+    /// Two neighbouring Han characters.
+    HanBigram,
+    /// Two neighbouring hiragana.
+    HiraganaBigram,
+    /// Two neighbouring katakana.
+    KatakanaBigram,
+    /// Two neighbouring characters of different scripts without spaces, or of Thai, Lao, Khmer or Burmese.
+    MixedBigram,
+    /// One character of a script without spaces that stands alone.
+    Single,
+    /// A Han word.
+    HanWord,
+    /// A run of katakana.
+    KatakanaWord,
+    /// A Hangul word as written.
+    HangulWord,
+    /// A Hangul word without its particle.
+    HangulStem,
+    /// Two neighbouring Hangul syllables of a word.
+    HangulBigram,
+    /// One Hangul syllable.
+    HangulUnigram,
+    /// A word of a script with spaces, stemmed.
+    Word,
+    /// A part of an identifier, stemmed.
+    Part,
+    /// An identifier, path segment or pair of neighbours whole, without its separators.
+    Whole,
+    /// A number.
+    Number,
+    /// A number together with the Han or Hangul character after it, as in `5月`.
+    Counted,
+    /// An emoji.
+    Symbol,
+}
+
+impl TermKind {
+    const ALL: [Self; 18] = [
+        Self::HanUnigram,
+        Self::HanBigram,
+        Self::HiraganaBigram,
+        Self::KatakanaBigram,
+        Self::MixedBigram,
+        Self::Single,
+        Self::HanWord,
+        Self::KatakanaWord,
+        Self::HangulWord,
+        Self::HangulStem,
+        Self::HangulBigram,
+        Self::HangulUnigram,
+        Self::Word,
+        Self::Part,
+        Self::Whole,
+        Self::Number,
+        Self::Counted,
+        Self::Symbol,
+    ];
+
+    /// The kind whose number is `code`.
+    pub fn from_u8(code: u8) -> Option<Self> {
+        Self::ALL.get(code as usize).copied()
+    }
+}
+
+/// Says which pieces of Han text are words.
+pub trait WordFinder {
+    /// Calls `found` for each word of two to four characters in `run`, which is folded and wholly Han.
+    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>));
+}
+
+/// The dictionary of jieba, loaded when the first Han text asks for it. For documents, where time allows.
+#[derive(Debug, Default)]
+pub struct Dictionary;
+
+impl WordFinder for Dictionary {
+    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>)) {
+        words::cut(run, found);
+    }
+}
+
+/// No words: n-grams alone.
+#[derive(Debug, Default)]
+pub struct NoWords;
+
+impl WordFinder for NoWords {
+    fn words(&mut self, _: &str, _: &mut dyn FnMut(Range<usize>)) {}
+}
+
+/// Takes each piece of two to four characters for a word that an index has as a word term: what a process without
+/// the dictionary does for records that are not indexed yet.
+pub struct KnownWords<F> {
+    is_term: F,
+    term: String,
+}
+
+impl<F: FnMut(&str) -> bool> KnownWords<F> {
+    /// `is_term` answers whether a term, as analysis emits it, is in the index.
+    pub fn new(is_term: F) -> Self {
+        Self { is_term, term: String::new() }
+    }
+}
+
+impl<F: FnMut(&str) -> bool> WordFinder for KnownWords<F> {
+    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>)) {
+        let mut starts: Vec<usize> = run.char_indices().map(|(at, _)| at).collect();
+        starts.push(run.len());
+        for first in 0..starts.len() {
+            for length in WORD_CHARS {
+                let Some(&end) = starts.get(first + length) else { break };
+                self.term.clear();
+                self.term.push(WORD_PREFIX);
+                self.term.push_str(&run[starts[first]..end]);
+                if (self.is_term)(&self.term) {
+                    found(starts[first]..end);
+                }
+            }
+        }
+    }
+}
+
+/// How many characters a word term of Han text has.
+pub(crate) const WORD_CHARS: std::ops::RangeInclusive<usize> = 2..=4;
+
+/// Makes terms from texts. It holds only buffers: cheap to make, one for each thread.
+#[derive(Debug, Default, Clone)]
+pub struct Analyzer {
+    folded: Folded,
+    buffers: Buffers,
+}
+
+impl Analyzer {
+    /// An analyzer with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `emit` with each index term of a document's text, with jieba's words, and returns the text's length in
+    /// the units of [`super::Shape`].
+    ///
+    /// A term comes once for each time it occurs, in no promised order.
+    pub fn document(&mut self, text: &str, emit: &mut impl FnMut(&str)) -> u32 {
+        self.document_with(text, &mut Dictionary, emit)
+    }
+
+    /// The same with words from elsewhere; see [`NoWords`] and [`KnownWords`].
+    pub fn document_with(&mut self, text: &str, words: &mut impl WordFinder, emit: &mut impl FnMut(&str)) -> u32 {
+        self.folded.fold(text);
+        terms(&self.folded, &mut self.buffers, words, &mut |term, _, _| emit(term));
+        length(&self.folded)
+    }
+}
+
+/// Buffers that analysis reuses from text to text.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Buffers {
+    term: String,
+    latin: latin::Buffers,
+}
+
+/// What receives the terms: the term, its kind, and the range of folded characters it covers.
+pub(crate) trait Sink: FnMut(&str, TermKind, Range<usize>) {}
+impl<F: FnMut(&str, TermKind, Range<usize>)> Sink for F {}
+
+/// Emits all terms of a folded text.
+pub(crate) fn terms(folded: &Folded, buffers: &mut Buffers, words: &mut impl WordFinder, sink: &mut impl Sink) {
+    // Words are those of Chinese: a Japanese text has kana somewhere, and its Han runs are short.
+    let chinese = !(0..folded.len()).any(|i| folded.class(i).is_kana());
+    let mut at = 0;
+    while at < folded.len() {
+        let class = folded.class(at);
+        let end = run_end(folded, at);
+        if class.is_paired() {
+            cjk::terms(folded, at..end, chinese, buffers, words, sink);
+        } else if class == Class::Hangul {
+            hangul::terms(folded, at..end, buffers, sink);
+        } else if class.is_alphanumeric() {
+            latin::terms(folded, at..end, buffers, sink);
+        } else if class == Class::Symbol {
+            sink(folded.slice(at..end), TermKind::Symbol, at..end);
+        }
+        at = end;
+    }
+}
+
+/// Where the run of one kind of script that starts at `at` ends.
+fn run_end(folded: &Folded, at: usize) -> usize {
+    let class = folded.class(at);
+    let mut end = at + 1;
+    if class.is_paired() {
+        while folded.class(end).is_paired() {
+            end += 1;
+        }
+    } else if class == Class::Hangul {
+        while folded.class(end) == Class::Hangul {
+            end += 1;
+        }
+    } else if class.is_alphanumeric() {
+        return latin::compound_end(folded, at);
+    }
+    end
+}
+
+/// The length of a text as scoring sees it: characters of scripts without spaces, and words of the others, each
+/// counting as the characters that a word of Chinese has.
+fn length(folded: &Folded) -> u32 {
+    let mut length = 0;
+    let mut inside = false;
+    for i in 0..folded.len() {
+        let class = folded.class(i);
+        if class.is_alphanumeric() {
+            if !inside {
+                length += UNITS_PER_WORD;
+            }
+            inside = true;
+        } else {
+            inside = false;
+            length += u32::from(class.is_paired() || class == Class::Hangul || class == Class::Symbol);
+        }
+    }
+    length
+}
+
+/// A word of English says about as much as one and a half to two Han characters.
+const UNITS_PER_WORD: u32 = 2;
+
+/// Cuts a term to [`TERM_BYTES_MAX`] at a character boundary.
+pub(crate) fn capped(term: &str) -> &str {
+    if term.len() <= TERM_BYTES_MAX {
+        return term;
+    }
+    let mut end = TERM_BYTES_MAX;
+    while !term.is_char_boundary(end) {
+        end -= 1;
+    }
+    &term[..end]
+}

@@ -1,0 +1,401 @@
+//! BM25 over postings, a term at a time.
+//!
+//! The weight of a match is that of Robertson and Zaragoza, *The Probabilistic Relevance Framework: BM25 and Beyond*
+//! (2009), with length and saturation constants for each class of text, and a factor for each kind of term.
+
+use std::io;
+use std::sync::Mutex;
+
+use super::analysis::TermKind;
+use super::lookup::{self, Found, Load};
+use super::postings::{Segment, Statistics};
+use super::query::Query;
+use super::shape::{SHAPES, Shape, TEXT_CLASSES};
+
+/// The constants of scoring. The default is what the evaluation sets agreed on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scoring {
+    /// Saturation of repeated terms, by class.
+    pub k1: [f32; TEXT_CLASSES],
+    /// How much length counts, by class.
+    pub b: [f32; TEXT_CLASSES],
+    /// Factor of each kind of term, by [`TermKind`] as a number.
+    pub weights: [f32; TERM_KINDS],
+}
+
+/// How many kinds of term there are.
+pub const TERM_KINDS: usize = TermKind::Symbol as usize + 1;
+
+impl Default for Scoring {
+    fn default() -> Self {
+        let mut weights = [1.0; TERM_KINDS];
+        for (kind, weight) in [
+            (TermKind::HanUnigram, 0.4),
+            (TermKind::HiraganaBigram, 0.5),
+            (TermKind::HanWord, 0.3),
+            (TermKind::KatakanaWord, 0.5),
+            (TermKind::HangulWord, 0.5),
+            (TermKind::HangulStem, 0.5),
+            (TermKind::HangulUnigram, 0.5),
+        ] {
+            weights[kind as usize] = weight;
+        }
+        Self { k1: [1.2, 1.2, 1.2], b: [0.4, 0.75, 0.75], weights }
+    }
+}
+
+/// A document that matched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Which of the segments it is in.
+    pub segment: usize,
+    /// Its number there.
+    pub doc: u32,
+    /// Comparable within one search only.
+    pub score: f32,
+    /// The share of the query's weight that it matches, 0 to 1: of the terms' weights, not of their frequencies.
+    pub coverage: f32,
+    /// The query's terms that it has.
+    pub matched: Vec<Matched>,
+}
+
+/// A query term that a document has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Matched {
+    /// The place of the term in [`Query::terms`].
+    pub term: usize,
+    /// How often the document has it.
+    pub frequency: u32,
+    /// What it adds to the score.
+    pub score: f32,
+}
+
+/// What a search found, and what it could not do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// The documents, best first.
+    pub hits: Vec<Scored>,
+    /// A phrase had more candidates than [`super::VERIFIED_MAX`], so that older documents with it may be missing.
+    pub cut: bool,
+    /// No document holds the phrases of the query, and its other words were searched without them.
+    pub relaxed: bool,
+}
+
+/// A filter on documents: segment and number in it.
+pub type Filter<'a> = dyn Fn(usize, u32) -> bool + 'a;
+
+/// Scores queries. Keeps its accumulators between searches; cheap to share.
+#[derive(Debug, Default)]
+pub struct Scorer {
+    scoring: Scoring,
+    pool: Mutex<Vec<Vec<f32>>>,
+}
+
+/// This many sets of accumulators are kept for the next search.
+const POOLED_MAX: usize = 8;
+
+/// Frequencies up to this have their saturation in a table.
+const TABLED: usize = 4;
+
+/// A query term that some document has.
+struct Weighted {
+    place: usize,
+    weight: f32,
+}
+
+impl Scorer {
+    /// A scorer with other constants than the default ones.
+    pub fn new(scoring: Scoring) -> Self {
+        Self { scoring, pool: Mutex::default() }
+    }
+
+    /// The best `limit` documents that have a term of the query and pass the filter, best first.
+    ///
+    /// Document frequencies, counts and mean lengths are those of the live documents of all segments. Equal scores
+    /// are ordered by [`Segment::tie_key`], largest first, then by segment and number.
+    pub fn score(
+        &self,
+        query: &Query,
+        segments: &[&dyn Segment],
+        filter: Option<&Filter<'_>>,
+        limit: usize,
+    ) -> io::Result<Vec<Scored>> {
+        let mut statistics = Statistics::default();
+        for segment in segments {
+            statistics.merge(&segment.statistics());
+        }
+        let documents: u32 = statistics.documents.iter().sum();
+        if documents == 0 || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut terms = Vec::new();
+        let mut mass = 0.0;
+        for (place, term) in query.terms.iter().enumerate() {
+            let mut frequency = 0;
+            for segment in segments {
+                frequency += segment.doc_freq(&term.term)?;
+            }
+            let weight = self.scoring.weights[term.kind as usize] * term.repetitions as f32 * idf(documents, frequency);
+            if !term.guessed {
+                mass += weight;
+            }
+            if frequency > 0 && weight > 0.0 {
+                terms.push(Weighted { place, weight });
+            }
+        }
+        let saturation = self.saturation(&statistics);
+        let mut best = Best::new(limit);
+        for (number, segment) in segments.iter().enumerate() {
+            let shapes = segment.shapes();
+            let mut scores = self.accumulators(shapes.len());
+            for term in &terms {
+                segment.postings(&query.terms[term.place].term, &mut |docs, frequencies| {
+                    saturation.accumulate(term.weight, docs, frequencies, shapes, &mut scores);
+                })?;
+            }
+            for (doc, &score) in scores.iter().enumerate() {
+                if score > best.threshold {
+                    let doc = doc as u32;
+                    if segment.is_alive(doc) && filter.is_none_or(|filter| filter(number, doc)) {
+                        best.push(score, segment.tie_key(doc), number, doc);
+                    }
+                }
+            }
+            self.release(scores);
+        }
+        self.explain(query, segments, &terms, mass, &saturation, best.finish())
+    }
+
+    /// Searches as [`Scorer::score`] does, and honours phrases, exclusions and literal look-ups, which are verified
+    /// on the stored text that `load` gives.
+    ///
+    /// Only documents with all phrases are answered; where there is none and the query has other words too, they are
+    /// searched without the phrases. A query of two to eight characters without spaces is looked up literally:
+    /// documents that hold it as it stands come before all others.
+    pub fn search(
+        &self,
+        query: &Query,
+        segments: &[&dyn Segment],
+        filter: Option<&Filter<'_>>,
+        limit: usize,
+        load: &Load<'_>,
+    ) -> io::Result<Answer> {
+        let mut answer = Answer::default();
+        let passes = |segment: usize, doc: u32| filter.is_none_or(|filter| filter(segment, doc));
+        let mut excluded = Vec::new();
+        for phrase in &query.excluded {
+            let found = lookup::find(phrase, segments, &passes, load)?;
+            answer.cut |= found.cut;
+            excluded.push(found);
+        }
+        let passes = |segment: usize, doc: u32| {
+            !excluded.iter().any(|found| found.contains(segment, doc)) && passes(segment, doc)
+        };
+        let mut required: Option<Found> = None;
+        for phrase in &query.phrases {
+            let found = match &required {
+                None => lookup::find(phrase, segments, &passes, load)?,
+                Some(held) => lookup::find(phrase, segments, &|segment, doc| held.contains(segment, doc), load)?,
+            };
+            answer.cut |= found.cut;
+            required = Some(found);
+        }
+        if let Some(found) = required {
+            if !found.docs.is_empty() || query.only_phrases {
+                let held = |segment: usize, doc: u32| found.contains(segment, doc);
+                answer.hits = self.score(query, segments, Some(&held), limit)?;
+                return Ok(answer);
+            }
+            answer.relaxed = true;
+        }
+        if let Some(phrase) = &query.literal {
+            let found = lookup::find(phrase, segments, &passes, load)?;
+            answer.cut |= found.cut;
+            answer.hits = self.score(query, segments, Some(&|segment, doc| found.contains(segment, doc)), limit)?;
+            if answer.hits.len() < limit {
+                let others = |segment: usize, doc: u32| !found.contains(segment, doc) && passes(segment, doc);
+                let rest = self.score(query, segments, Some(&others), limit - answer.hits.len())?;
+                answer.hits.extend(rest);
+            }
+            return Ok(answer);
+        }
+        answer.hits = self.score(query, segments, Some(&passes), limit)?;
+        Ok(answer)
+    }
+
+    fn saturation(&self, statistics: &Statistics) -> Saturation {
+        let mut norms = [0.0; SHAPES];
+        let documents: u32 = statistics.documents.iter().sum();
+        let overall = (statistics.length.iter().sum::<f64>() / f64::from(documents.max(1))) as f32;
+        for (byte, norm) in norms.iter_mut().enumerate() {
+            let shape = Shape::from_u8(byte as u8);
+            let class = shape.class() as usize;
+            let (k1, b) = (self.scoring.k1[class], self.scoring.b[class]);
+            *norm = k1 * (1.0 - b + b * shape.length() / overall.max(1.0));
+        }
+        let mut table = [[0.0; SHAPES]; TABLED];
+        let mut gain = [0.0; SHAPES];
+        for byte in 0..SHAPES {
+            gain[byte] = self.scoring.k1[Shape::from_u8(byte as u8).class() as usize] + 1.0;
+            for (frequency, row) in table.iter_mut().enumerate() {
+                row[byte] = saturate(frequency as u32 + 1, norms[byte], gain[byte]);
+            }
+        }
+        Saturation { norms, gain, table }
+    }
+
+    /// Finds out for each document which terms it has.
+    fn explain(
+        &self,
+        query: &Query,
+        segments: &[&dyn Segment],
+        terms: &[Weighted],
+        mass: f32,
+        saturation: &Saturation,
+        best: Vec<Ranked>,
+    ) -> io::Result<Vec<Scored>> {
+        let mut scored: Vec<Scored> = best
+            .iter()
+            .map(|ranked| Scored {
+                segment: ranked.segment,
+                doc: ranked.doc,
+                score: ranked.score,
+                coverage: 0.0,
+                matched: Vec::new(),
+            })
+            .collect();
+        for (number, segment) in segments.iter().enumerate() {
+            let mut places: Vec<usize> = (0..scored.len()).filter(|&i| scored[i].segment == number).collect();
+            if places.is_empty() {
+                continue;
+            }
+            places.sort_unstable_by_key(|&i| scored[i].doc);
+            let docs: Vec<u32> = places.iter().map(|&i| scored[i].doc).collect();
+            let mut frequencies = vec![0; docs.len()];
+            for term in terms {
+                let asked = &query.terms[term.place];
+                segment.frequencies(&asked.term, &docs, &mut frequencies)?;
+                for (&place, &frequency) in places.iter().zip(&frequencies) {
+                    if frequency > 0 {
+                        let shape = segment.shapes()[scored[place].doc as usize];
+                        let score = term.weight * saturation.of(frequency, shape);
+                        scored[place].matched.push(Matched { term: term.place, frequency, score });
+                        if !asked.guessed && mass > 0.0 {
+                            scored[place].coverage += term.weight / mass;
+                        }
+                    }
+                }
+            }
+        }
+        for hit in &mut scored {
+            hit.coverage = hit.coverage.min(1.0);
+        }
+        Ok(scored)
+    }
+
+    fn accumulators(&self, len: usize) -> Vec<f32> {
+        let mut scores = self.pool.lock().map(|mut pool| pool.pop()).ok().flatten().unwrap_or_default();
+        scores.clear();
+        scores.resize(len, 0.0);
+        scores
+    }
+
+    fn release(&self, scores: Vec<f32>) {
+        if let Ok(mut pool) = self.pool.lock()
+            && pool.len() < POOLED_MAX
+        {
+            pool.push(scores);
+        }
+    }
+}
+
+/// The idf of Lucene, which is never negative.
+fn idf(documents: u32, frequency: u32) -> f32 {
+    let (n, df) = (f64::from(documents), f64::from(frequency));
+    (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln() as f32
+}
+
+fn saturate(frequency: u32, norm: f32, gain: f32) -> f32 {
+    gain * frequency as f32 / (frequency as f32 + norm)
+}
+
+/// The part of a match's weight that depends on frequency and shape, tabled.
+struct Saturation {
+    norms: [f32; SHAPES],
+    gain: [f32; SHAPES],
+    table: [[f32; SHAPES]; TABLED],
+}
+
+impl Saturation {
+    fn of(&self, frequency: u32, shape: Shape) -> f32 {
+        let byte = shape.to_u8() as usize;
+        match self.table.get(frequency as usize - 1) {
+            Some(row) => row[byte],
+            None => saturate(frequency, self.norms[byte], self.gain[byte]),
+        }
+    }
+
+    fn accumulate(&self, weight: f32, docs: &[u32], frequencies: &[u32], shapes: &[Shape], scores: &mut [f32]) {
+        for (&doc, &frequency) in docs.iter().zip(frequencies) {
+            let shape = shapes[doc as usize];
+            scores[doc as usize] += weight * self.of(frequency, shape);
+        }
+    }
+}
+
+/// A document in the running for the best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ranked {
+    score: f32,
+    tie_key: u64,
+    segment: usize,
+    doc: u32,
+}
+
+impl Ranked {
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        other
+            .score
+            .total_cmp(&self.score)
+            .then(other.tie_key.cmp(&self.tie_key))
+            .then(self.segment.cmp(&other.segment))
+            .then(self.doc.cmp(&other.doc))
+    }
+}
+
+/// The best so many documents. Documents that score below `threshold` cannot be among them any more.
+struct Best {
+    limit: usize,
+    ranked: Vec<Ranked>,
+    threshold: f32,
+}
+
+impl Best {
+    fn new(limit: usize) -> Self {
+        Self { limit, ranked: Vec::new(), threshold: 0.0 }
+    }
+
+    fn push(&mut self, score: f32, tie_key: u64, segment: usize, doc: u32) {
+        self.ranked.push(Ranked { score, tie_key, segment, doc });
+        // Room for twice the limit: sorting is rare, and the threshold rises each time.
+        if self.ranked.len() >= self.limit.saturating_mul(2).max(64) {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        if self.ranked.len() > self.limit {
+            self.ranked.select_nth_unstable_by(self.limit - 1, Ranked::order);
+            self.ranked.truncate(self.limit);
+            let worst = self.ranked[self.limit - 1].score;
+            // Equal scores are still looked at, because the tie may go to a later document.
+            self.threshold = worst.next_down();
+        }
+    }
+
+    fn finish(mut self) -> Vec<Ranked> {
+        self.trim();
+        self.ranked.sort_unstable_by(Ranked::order);
+        self.ranked
+    }
+}
