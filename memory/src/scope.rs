@@ -214,6 +214,28 @@ impl ReadSet {
         self.0.iter().any(|entry| entry.allows(scope))
     }
 
+    /// What may be read under both sets.
+    pub fn intersect(&self, other: &ReadSet) -> ReadSet {
+        let mut both = Vec::new();
+        for (one, two) in self.0.iter().flat_map(|one| other.0.iter().map(move |two| (one, two))) {
+            // Two scopes overlap only where one contains the other: what is left is the inner one.
+            let inner = match (one, two) {
+                (Readable::Within(a), Readable::Within(b)) if a.contains(b) => Some(two),
+                (Readable::Within(a), Readable::Within(b)) if b.contains(a) => Some(one),
+                (Readable::Within(a), Readable::Exactly(b)) if a.contains(b) => Some(two),
+                (Readable::Exactly(a), Readable::Within(b)) if b.contains(a) => Some(one),
+                (Readable::Exactly(a), Readable::Exactly(b)) if a == b => Some(one),
+                _ => None,
+            };
+            if let Some(inner) = inner
+                && !both.contains(inner)
+            {
+                both.push(inner.clone());
+            }
+        }
+        ReadSet(both)
+    }
+
     /// Whether every record may be read, so that no filter is needed.
     pub fn is_everything(&self) -> bool {
         self.0.iter().any(|entry| matches!(entry, Readable::Within(scope) if scope.is_root()))
@@ -276,6 +298,17 @@ mod tests {
         fn parsing_what_was_printed_gives_the_same(name in "\\PC{0,80}", other in "[a-z0-9._-]{1,20}") {
             let scope = Scope::root().child_named(&name).child_named(&other);
             prop_assert_eq!(Scope::parse(&scope.to_string()).unwrap(), scope);
+        }
+
+        #[test]
+        fn an_intersection_allows_what_both_sets_allow(
+            one in prop::collection::vec("=?[ab](/[ab]){0,2}", 0..3),
+            two in prop::collection::vec("=?[ab](/[ab]){0,2}", 0..3),
+            scope in "[ab](/[ab]){0,3}",
+        ) {
+            let set = |entries: Vec<String>| ReadSet::new(entries.iter().map(|entry| entry.parse().unwrap()));
+            let (one, two, scope) = (set(one), set(two), Scope::parse(&scope).unwrap());
+            prop_assert_eq!(one.intersect(&two).allows(&scope), one.allows(&scope) && two.allows(&scope));
         }
 
         #[test]

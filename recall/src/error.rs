@@ -15,15 +15,17 @@ pub enum Error {
     #[error("the query is empty: say what to search for")]
     EmptyQuery,
 
+    /// The caller stopped long work through its progress. What was done is kept.
+    #[error("stopped before the end; what was done is kept")]
+    Stopped,
+
     /// Work on an index failed; the store is not touched.
-    #[error("cannot {doing} the {index} index")]
+    #[error("cannot {doing} the index")]
     Index {
         /// What was being done.
         doing: &'static str,
-        /// Which index.
-        index: &'static str,
         /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: harness_index::Error,
     },
 
     /// Another process is following, and holds the lock that this work needs.

@@ -1,0 +1,86 @@
+//! Packing what is worth saying about a task into a token budget.
+
+use std::fmt::Write as _;
+
+use harness_memory::{Context, Hit, Kind, Mode, Outcome, Query, ReadSet, Trust, marker};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::tokens;
+
+/// The most items in a context: a few good ones help, many distract.
+const ITEMS_MAX: usize = 8;
+
+/// Below this confidence nothing is said. It is the share of the task's weight that the best hit covers.
+const CONFIDENCE_MIN: f32 = 0.3;
+
+/// The longest text of one item, in characters.
+const ITEM_CHARS_MAX: usize = 600;
+
+/// The context for a task: the best hits that fit into the budget, best first, inside the marker.
+///
+/// The same records, the same task and the same clock give the same bytes. The text is empty when
+/// nothing is known well enough, or when not even one item fits.
+pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: usize) -> Result<Context> {
+    let query = Query { limit: 2 * ITEMS_MAX, mode: Mode::Hybrid, ..Query::new(task) };
+    let answer = engine.recall(&query, reads)?;
+    let mut context = Context { text: String::new(), records: Vec::new(), tokens: 0, confidence: answer.confidence };
+    if answer.confidence < CONFIDENCE_MIN {
+        return Ok(context);
+    }
+    let mut body = String::new();
+    for hit in answer.hits.iter().filter(|hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none()) {
+        if context.records.len() == ITEMS_MAX {
+            break;
+        }
+        let longer = format!("{body}{}", item(hit));
+        let text = marker::encode(&longer);
+        let tokens = tokens::at_most(&text);
+        if tokens > budget_tokens {
+            continue;
+        }
+        body = longer;
+        context.text = text;
+        context.tokens = tokens;
+        context.records.push(hit.id);
+    }
+    Ok(context)
+}
+
+/// One item: what it is, where it is from, when, and what it says.
+fn item(hit: &Hit) -> String {
+    let mut text = String::new();
+    let what = match (hit.kind, hit.outcome) {
+        (Kind::Episode, Some(Outcome::Success)) => "what worked",
+        (Kind::Episode, Some(Outcome::Failure)) => "what failed, not to be repeated",
+        (Kind::Episode, _) => "what was tried, outcome unknown",
+        (kind, _) => kind.word(),
+    };
+    let day = hit.created_at.strftime("%Y-%m-%d");
+    let _ = write!(text, "- [{what}; {day}; from {}; id {}] ", hit.source, hit.id);
+    let start = hit.passage.map_or(0, |span| span.start);
+    let words = if hit.text.chars().count() <= ITEM_CHARS_MAX { &hit.text } else { &hit.text[start..] };
+    push_line(&mut text, words);
+    if !hit.tools.is_empty() {
+        let tools: Vec<&str> = hit.tools.iter().map(|used| used.tool.as_str()).collect();
+        let _ = write!(text, " (tools: {})", tools.join(" → "));
+    }
+    if let Some(reason) = &hit.reason {
+        text.push_str(" (");
+        push_line(&mut text, reason);
+        text.push(')');
+    }
+    text.push('\n');
+    text
+}
+
+/// Appends words on one line, cut at the limit of an item.
+fn push_line(text: &mut String, words: &str) {
+    for (at, c) in words.trim().chars().enumerate() {
+        if at == ITEM_CHARS_MAX {
+            text.push('…');
+            return;
+        }
+        text.push(if c.is_control() { ' ' } else { c });
+    }
+}
