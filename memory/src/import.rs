@@ -1,1 +1,135 @@
 //! Transcripts of other tools, read into sessions and messages.
+//!
+//! An importer reads one tool's files, line by line and with bounded memory, and hands each session and
+//! message to a sink. It does not store: whoever calls it puts the records through the intake, and sets
+//! their scope, which no transcript knows. A new importer is one file and one line in [`IMPORTERS`].
+
+pub mod claude_code;
+pub mod fold;
+mod lines;
+mod tolerant;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::record::Record;
+use crate::session::Session;
+
+pub use lines::LINE_BYTES_MAX;
+
+/// All importers.
+pub static IMPORTERS: &[&dyn Importer] = &[&claude_code::ClaudeCode];
+
+/// The importer that recognises this file, by its path and its first bytes.
+pub fn importer_of(path: &Path, head: &[u8]) -> Option<&'static dyn Importer> {
+    IMPORTERS.iter().copied().find(|importer| importer.detect(path, head))
+}
+
+/// How many of a file's first bytes [`Importer::detect`] should be given: some tools write long first lines.
+pub const HEAD_BYTES: usize = 16 * 1024;
+
+/// Reads the transcripts of one tool.
+pub trait Importer: Send + Sync {
+    /// The tool's name: `claude-code`, `codex`, ….
+    fn tool(&self) -> &'static str;
+
+    /// Whether this file is one of the tool's transcripts. `head` is its beginning, at least a line of it.
+    fn detect(&self, path: &Path, head: &[u8]) -> bool;
+
+    /// Where the tool keeps its transcripts by default. The places need not exist.
+    fn default_places(&self, home: &Path) -> Vec<PathBuf>;
+
+    /// Reads what a file holds past `from`, in the file's order.
+    ///
+    /// Reading the same bytes twice gives the same provenance keys. A file that is not the one that the
+    /// cursor was made for, or was rewritten, is read from its start. A last line that is still
+    /// being written is left for the next time. Lines that cannot be read are in the report; the rest is kept. When the
+    /// sink breaks, the report's cursor stands before the line that was being read.
+    fn read(&self, path: &Path, from: Option<&Cursor>, sink: &mut dyn FnMut(Item) -> ControlFlow<()>)
+    -> Result<Report>;
+}
+
+/// What an importer hands on. Scopes are the root: whoever stores an item sets its scope.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// What is known of a session, before its first message, and again when more is known.
+    Session(Session),
+    /// One message, with source, session and key set.
+    Message(Box<Record>),
+    /// Nothing more of this session in this file for now, with all that is known of it.
+    End(Session),
+}
+
+/// How far a file was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Bytes up to the end of the last whole line that was read.
+    pub offset: u64,
+    /// Lines up to there.
+    pub line: u64,
+    /// The place of the next message.
+    pub position: u32,
+    /// Fingerprint of the file's first bytes, to notice another file under the same name.
+    pub head: u64,
+    /// Fingerprint of the bytes before `offset`, to notice a rewritten file.
+    pub tail: u64,
+    /// The time of the last line, for lines that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<jiff::Timestamp>,
+    /// Calls whose answers have not come yet: their ids and the tools' names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_calls: Vec<(String, String)>,
+}
+
+/// What reading a file came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Where to go on the next time.
+    pub cursor: Cursor,
+    /// Whether the cursor did not fit the file, so that it was read from its start.
+    pub restarted: bool,
+    /// Whether the sink asked to stop.
+    pub stopped: bool,
+    /// Complete lines that were read.
+    pub lines: u64,
+    /// Messages that were handed on.
+    pub messages: u64,
+    /// Lines that hold nothing to remember: snapshots, modes, progress, empty messages.
+    pub frames: u64,
+    /// The first lines that could not be read, at most [`SKIPPED_MAX`].
+    pub skipped: Vec<Skipped>,
+    /// How many lines could not be read.
+    pub skipped_total: u64,
+    /// Messages that were longer than a record may be, and were cut.
+    pub cut: u64,
+    /// Blocks dropped because recall had injected them.
+    pub echoes: u64,
+    /// Titles of sessions that are in other files: the key of a message of such a session, and the title.
+    pub other_titles: Vec<(String, String)>,
+    /// Bytes of a last line that is still being written, left for the next time.
+    pub partial_bytes: u64,
+}
+
+/// A report lists this many unreadable lines one by one; a file with more is broken as a whole.
+pub const SKIPPED_MAX: usize = 100;
+
+impl Report {
+    fn skip(&mut self, line: u64, reason: impl Into<String>) {
+        self.skipped_total += 1;
+        if self.skipped.len() < SKIPPED_MAX {
+            self.skipped.push(Skipped { line, reason: reason.into() });
+        }
+    }
+}
+
+/// A line that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its number in the file, counted from 1.
+    pub line: u64,
+    /// Why not.
+    pub reason: String,
+}

@@ -1,0 +1,374 @@
+//! The fold from a run to its episode, without a model.
+//!
+//! Importers feed it the messages of a session, the recorder feeds it a run's events; both get the same
+//! episode: the first real request is the situation, the tools are listed in their order with the gist of
+//! their arguments, and the outcome is read from evidence, with the evidence kept as the reason. What later
+//! evidence says outweighs what earlier evidence said. Without evidence the outcome is unknown, and the
+//! reason says so.
+
+mod evidence;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::claude_code::SUBAGENT;
+use super::tolerant::Text;
+use crate::record::{Episode, Message, MessageForm, Outcome, Role, ToolUse};
+use evidence::{Check, Word};
+
+/// The situation is a request, not a pasted log: what is longer is cut.
+const SITUATION_BYTES_MAX: usize = 8 * 1024;
+
+/// Of what the person said later, the beginning of each turn is enough to tell what changed.
+const TURN_BYTES_MAX: usize = 2 * 1024;
+
+/// Turns of the person that are kept; a longer conversation keeps its first half and its last turns.
+const TURNS_MAX: usize = 64;
+
+/// Tool uses that are kept; a longer run keeps its first half and its last uses.
+const TOOLS_MAX: usize = 400;
+
+/// Errors that are kept, the first ones; later ones repeat them as a rule.
+const ERRORS_MAX: usize = 32;
+
+/// An error's beginning names what is wrong.
+const ERROR_BYTES_MAX: usize = 400;
+
+/// The gist of a call's arguments is a line.
+const GIST_BYTES_MAX: usize = 200;
+
+/// Calls whose end is awaited at the same time.
+const OPEN_MAX: usize = 256;
+
+/// Gathers a run, and draws its episode at the end. Its memory is bounded.
+#[derive(Debug, Default)]
+pub struct Fold {
+    situation: Option<String>,
+    /// A command without arguments, taken for the situation where nothing else was asked.
+    command: Option<String>,
+    turns: Vec<String>,
+    tools: Vec<ToolUse>,
+    errors: Vec<String>,
+    /// Calls without an end yet: id, place among the tools, what they check.
+    open: Vec<(String, usize, Option<Check>)>,
+    tools_left_out: usize,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    /// The latest evidence of each kind, with the step at which it came.
+    checks: Vec<Checked>,
+    word: Option<(usize, Word, String)>,
+    interrupted_at: Option<usize>,
+    changed_at: Option<usize>,
+    worked_at: Option<usize>,
+    step: usize,
+}
+
+/// How one kind of check went so far.
+#[derive(Debug)]
+struct Checked {
+    check: Check,
+    at: usize,
+    green: bool,
+    /// Whether it was red at some time before.
+    was_red: bool,
+}
+
+impl Fold {
+    /// An empty fold.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next message of a session.
+    pub fn message(&mut self, message: &Message, at: Timestamp) {
+        self.at(at);
+        let subagent = message.speaker.as_deref() == Some(SUBAGENT);
+        match (message.role, message.form) {
+            (_, MessageForm::Summary) => {}
+            (Role::User, MessageForm::Scaffold) => {
+                if message.text.starts_with("[Request interrupted by user") {
+                    self.interrupted();
+                } else if message.text.starts_with('/') {
+                    self.command.get_or_insert_with(|| cut(&message.text, TURN_BYTES_MAX));
+                }
+            }
+            (_, MessageForm::Scaffold) => {}
+            (Role::User, MessageForm::Statement) => {
+                if !subagent {
+                    self.request(&message.text);
+                }
+            }
+            (Role::Assistant, MessageForm::Statement) => {
+                self.step += 1;
+                if !message.text.trim().is_empty() {
+                    self.worked_at = Some(self.step);
+                }
+                for call in &message.tool_calls {
+                    self.tool_started(&call.call, &call.tool, &call.arguments);
+                }
+            }
+            (Role::Tool, MessageForm::Statement) => {
+                if let Some(result) = &message.tool_result {
+                    self.tool_finished(&result.call, result.ok, &message.text);
+                }
+            }
+            (Role::System, MessageForm::Statement) => {}
+        }
+    }
+
+    /// Time went on to `at`.
+    pub fn at(&mut self, at: Timestamp) {
+        self.started_at = Some(self.started_at.map_or(at, |known| known.min(at)));
+        self.ended_at = Some(self.ended_at.map_or(at, |known| known.max(at)));
+    }
+
+    /// The person asked or said something. The first time, that is the situation.
+    pub fn request(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        self.step += 1;
+        if self.situation.is_none() {
+            self.situation = Some(cut(text, SITUATION_BYTES_MAX));
+            return;
+        }
+        if let Some(word) = evidence::word_of(text) {
+            self.word = Some((self.step, word, cut(text, 120)));
+        }
+        push_ends(&mut self.turns, cut(text, TURN_BYTES_MAX), TURNS_MAX);
+    }
+
+    /// A tool was called. `arguments` are JSON, or text where they are not.
+    pub fn tool_started(&mut self, call: &str, tool: &str, arguments: &str) {
+        self.step += 1;
+        self.worked_at = Some(self.step);
+        let arguments = Arguments::read(arguments);
+        if self.tools.len() >= TOOLS_MAX {
+            // The middle of a long run says least.
+            let middle = TOOLS_MAX / 2;
+            self.tools.remove(middle);
+            self.tools_left_out += 1;
+            self.open.retain(|(_, place, _)| *place != middle);
+            for (_, place, _) in &mut self.open {
+                *place -= usize::from(*place > middle);
+            }
+        }
+        if evidence::is_change(tool) {
+            self.changed_at = Some(self.step);
+        }
+        let check = arguments.command.filled().and_then(evidence::check_of);
+        if self.open.len() == OPEN_MAX {
+            self.open.remove(0);
+        }
+        self.open.push((call.to_owned(), self.tools.len(), check));
+        self.tools.push(ToolUse { tool: tool.to_owned(), gist: arguments.gist(), ok: None, error: None });
+    }
+
+    /// A tool answered. An answer without a call's id belongs to the oldest open call.
+    pub fn tool_finished(&mut self, call: &str, ok: Option<bool>, text: &str) {
+        self.step += 1;
+        let found = self.open.iter().position(|(id, ..)| id == call);
+        let found = if call.is_empty() { found.or(if self.open.is_empty() { None } else { Some(0) }) } else { found };
+        let (place, check) = match found {
+            Some(at) => {
+                let (_, place, check) = self.open.remove(at);
+                (Some(place), check)
+            }
+            None => (None, None),
+        };
+        let rejected = evidence::is_rejection(text);
+        if rejected {
+            self.interrupted();
+        }
+        let failed = ok == Some(false);
+        let error = failed.then(|| cut(evidence::telling_line(text), ERROR_BYTES_MAX));
+        if let Some(error) = &error
+            && !rejected
+            && self.errors.len() < ERRORS_MAX
+            && !self.errors.contains(error)
+        {
+            self.errors.push(error.clone());
+        }
+        if let Some(tool) = place.and_then(|place| self.tools.get_mut(place)) {
+            tool.ok = ok;
+            tool.error = error;
+        }
+        if let Some(check) = check
+            && !rejected
+            && let Some(green) = evidence::is_green(check, ok, text)
+        {
+            match self.checks.iter_mut().find(|known| known.check == check) {
+                Some(known) => {
+                    known.was_red |= !known.green;
+                    known.green = green;
+                    known.at = self.step;
+                }
+                None => self.checks.push(Checked { check, at: self.step, green, was_red: false }),
+            }
+        }
+    }
+
+    /// The person stopped what was going on.
+    pub fn interrupted(&mut self) {
+        self.step += 1;
+        self.interrupted_at = Some(self.step);
+    }
+
+    /// The episode, or `None` when nothing was asked or nothing was done.
+    ///
+    /// What a subagent did counts, but its task is no request of the person: a session of a subagent alone has no episode.
+    pub fn finish(mut self) -> Option<Episode> {
+        let situation = self.situation.take().or(self.command.take())?;
+        self.worked_at?;
+        let (outcome, reason) = self.outcome();
+        let mut episode = Episode::new(situation);
+        episode.user_turns = self.turns;
+        episode.tools = self.tools;
+        episode.outcome = outcome;
+        episode.reason = Some(reason);
+        episode.errors = self.errors;
+        if self.tools_left_out > 0 {
+            let note = format!("{} further tool uses in the middle are left out", self.tools_left_out);
+            episode.errors.push(note);
+        }
+        episode.duration_ms = match (self.started_at, self.ended_at) {
+            (Some(start), Some(end)) => u64::try_from(end.as_millisecond() - start.as_millisecond()).ok(),
+            _ => None,
+        };
+        Some(episode)
+    }
+
+    fn outcome(&self) -> (Outcome, String) {
+        let worked_at = self.worked_at.unwrap_or(0);
+        if self.interrupted_at.is_some_and(|at| at > worked_at)
+            && self.word.as_ref().is_none_or(|word| word.0 < worked_at)
+        {
+            return (Outcome::Failure, "the user interrupted it, and it was not taken up again".to_owned());
+        }
+        // Tests say more than builds, and builds more than linters, when they are as recent.
+        let last = self.checks.iter().max_by_key(|known| (known.check == Check::Tests, known.at));
+        let red_later = |at: usize| self.checks.iter().find(|known| !known.green && known.at > at);
+        let green_later = |at: usize| self.checks.iter().find(|known| known.green && known.at > at);
+        if let Some((at, word, said)) = &self.word {
+            match word {
+                Word::Thanks => match red_later(*at) {
+                    None => return (Outcome::Success, format!("the user said: {said}")),
+                    Some(check) => {
+                        let what = check.check.name();
+                        return (Outcome::Unknown, format!("the user said: {said}; afterwards {what} failed"));
+                    }
+                },
+                Word::Correction => match green_later(*at) {
+                    Some(check) if check.check == Check::Tests => {
+                        let what = check.check.name();
+                        return (Outcome::Success, format!("the user said: {said}; afterwards {what} passed"));
+                    }
+                    _ if worked_at > *at => {
+                        return (
+                            Outcome::Unknown,
+                            format!("the user said: {said}; more was done, without a sign how it ended"),
+                        );
+                    }
+                    _ => return (Outcome::Failure, format!("the user said: {said}")),
+                },
+            }
+        }
+        let Some(last) = last else {
+            return (Outcome::Unknown, "no test, build or word of the user says how it ended".to_owned());
+        };
+        let what = last.check.name();
+        let changed_later = self.changed_at.is_some_and(|at| at > last.at);
+        if !last.green && changed_later {
+            return (Outcome::Unknown, format!("{what} failed, and was not run again after the last change"));
+        }
+        if !last.green {
+            return (Outcome::Failure, format!("{what} failed at the end"));
+        }
+        if let Some(red) = red_later(last.at) {
+            return (Outcome::Unknown, format!("{what} passed, {} failed afterwards", red.check.name()));
+        }
+        if changed_later {
+            return (Outcome::Unknown, format!("{what} passed, but more was changed afterwards"));
+        }
+        match (last.check, last.was_red) {
+            (_, true) => (Outcome::Success, format!("{what} failed at first and passed at the end")),
+            (Check::Tests, false) => (Outcome::Success, format!("{what} passed at the end")),
+            (_, false) => (Outcome::Unknown, format!("{what} passed at the end, which says little about the request")),
+        }
+    }
+}
+
+/// The arguments of a call that tell what it was about.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Arguments<'a> {
+    #[serde(borrow, alias = "cmd", alias = "script")]
+    command: Text<'a>,
+    #[serde(borrow, alias = "filePath", alias = "filename", alias = "notebook_path")]
+    file_path: Text<'a>,
+    #[serde(borrow)]
+    pattern: Text<'a>,
+    #[serde(borrow, alias = "q")]
+    query: Text<'a>,
+    #[serde(borrow)]
+    url: Text<'a>,
+    #[serde(borrow)]
+    path: Text<'a>,
+    #[serde(borrow)]
+    description: Text<'a>,
+    #[serde(borrow)]
+    prompt: Text<'a>,
+    #[serde(borrow)]
+    skill: Text<'a>,
+    #[serde(skip)]
+    other: Cow<'a, str>,
+}
+
+impl<'a> Arguments<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut read: Self = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).unwrap_or_default()
+        } else {
+            Self::default()
+        };
+        read.other = Cow::Borrowed(text);
+        read
+    }
+
+    fn gist(&self) -> String {
+        let known = [
+            &self.command,
+            &self.file_path,
+            &self.pattern,
+            &self.query,
+            &self.url,
+            &self.path,
+            &self.description,
+            &self.prompt,
+            &self.skill,
+        ];
+        let text = known.into_iter().find_map(Text::filled).unwrap_or(&self.other);
+        let head = &text[..text.floor_char_boundary(4 * GIST_BYTES_MAX)];
+        let words: Vec<&str> = head.split_whitespace().collect();
+        cut(&words.join(" "), GIST_BYTES_MAX)
+    }
+}
+
+/// The text's beginning, with a sign where it was cut.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most)])
+}
+
+/// Adds to a list that keeps its first half and its last items.
+fn push_ends<T>(list: &mut Vec<T>, item: T, most: usize) {
+    if list.len() >= most {
+        list.remove(most / 2);
+    }
+    list.push(item);
+}
