@@ -372,3 +372,83 @@ fn push_ends<T>(list: &mut Vec<T>, item: T, most: usize) {
     }
     list.push(item);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(steps: &[(&str, &str)]) -> (Outcome, String) {
+        let mut fold = Fold::new();
+        fold.request("make the parser accept comments");
+        for (kind, text) in steps {
+            match *kind {
+                "user" => fold.request(text),
+                "edit" => {
+                    fold.tool_started("e", "Edit", r#"{"file_path":"src/parser.rs"}"#);
+                    fold.tool_finished("e", Some(true), "done");
+                }
+                "red" | "green" => {
+                    fold.tool_started("c", "Bash", &format!(r#"{{"command":"{text}"}}"#));
+                    let said = if *kind == "red" { "test result: FAILED. 1 passed; 1 failed" } else { "2 passed" };
+                    fold.tool_finished("c", Some(*kind == "green"), said);
+                }
+                _ => fold.interrupted(),
+            }
+        }
+        let episode = fold.finish().expect("something was done");
+        (episode.outcome, episode.reason.expect("a reason"))
+    }
+
+    #[test]
+    fn later_evidence_outweighs_earlier_evidence() {
+        let cases: &[(&[(&str, &str)], Outcome)] = &[
+            (&[("edit", "")], Outcome::Unknown),
+            (&[("edit", ""), ("red", "cargo test")], Outcome::Failure),
+            (&[("red", "cargo test"), ("edit", ""), ("green", "cargo test")], Outcome::Success),
+            (&[("green", "cargo test"), ("edit", "")], Outcome::Unknown),
+            (&[("red", "cargo test"), ("edit", "")], Outcome::Unknown),
+            (&[("green", "npm run build")], Outcome::Unknown),
+            (&[("edit", ""), ("user", "谢谢，可以了")], Outcome::Success),
+            (&[("edit", ""), ("user", "thanks!"), ("red", "pytest")], Outcome::Unknown),
+            (&[("edit", ""), ("user", "まだエラーが出ます")], Outcome::Failure),
+            (&[("edit", ""), ("user", "it still fails"), ("edit", "")], Outcome::Unknown),
+            (&[("edit", ""), ("user", "it still fails"), ("edit", ""), ("green", "go test ./...")], Outcome::Success),
+            (&[("edit", ""), ("stop", "")], Outcome::Failure),
+            (
+                &[("edit", ""), ("stop", ""), ("user", "use the other file"), ("edit", ""), ("user", "perfect")],
+                Outcome::Success,
+            ),
+        ];
+        for (steps, expected) in cases {
+            let (outcome, reason) = run(steps);
+            assert_eq!(outcome, *expected, "{steps:?}: {reason}");
+        }
+    }
+
+    #[test]
+    fn nothing_done_is_no_episode() {
+        let mut fold = Fold::new();
+        fold.request("hello");
+        assert_eq!(fold.finish(), None);
+        let mut fold = Fold::new();
+        fold.tool_started("a", "Bash", "{}");
+        assert_eq!(fold.finish(), None);
+    }
+
+    #[test]
+    fn a_long_run_keeps_its_ends_and_bounded_memory() {
+        let mut fold = Fold::new();
+        fold.request(&"x".repeat(100_000));
+        for step in 0..2000 {
+            fold.tool_started(&step.to_string(), "Bash", &format!(r#"{{"command":"step {step}"}}"#));
+            fold.request(&format!("and then {step}"));
+            fold.tool_finished(&step.to_string(), Some(false), &format!("error: {step}"));
+        }
+        let episode = fold.finish().expect("an episode");
+        assert!(episode.situation.len() < 10_000);
+        assert_eq!((episode.tools.len(), episode.user_turns.len()), (TOOLS_MAX, TURNS_MAX));
+        assert_eq!(episode.tools[0].gist, "step 0");
+        let last = episode.tools.last().expect("a tool");
+        assert_eq!((last.gist.as_str(), last.error.as_deref()), ("step 1999", Some("error: 1999")));
+    }
+}

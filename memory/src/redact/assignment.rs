@@ -152,6 +152,7 @@ fn kind_of(name: &[u8]) -> Option<Name> {
         return Some(Name::Password);
     }
     let secret = is("secret")
+        || is("auth")
         || is("credential")
         || is("credentials")
         || is_in(RUN_TOGETHER, last)
@@ -388,6 +389,9 @@ impl<'t> Value<'t> {
         let bytes = self.bytes();
         matches!(self.text.get(self.end), Some(b'(' | b'[' | b'{'))
             || bytes.windows(2).any(|pair| pair == b"::" || pair == b"->")
+            // A constant's name: `TOKEN_TYPE_2`.
+            || (bytes.contains(&b'_')
+                && bytes.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_'))
             || is_word_path(bytes)
     }
 }
@@ -439,6 +443,8 @@ fn is_reference(value: &[u8]) -> bool {
         [b'$', rest @ ..] => name(rest) || rest.starts_with(b"{") || rest.starts_with(b"("),
         [b'%', rest @ .., b'%'] => name(rest),
         [b'<' | b'{' | b'[', ..] => true,
+        // A version or an object identifier.
+        _ if value.contains(&b'.') && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') => true,
         [b'*' | b'&', rest @ ..] => name(rest),
         [b'@', rest @ ..] => name(rest) && !rest.iter().any(u8::is_ascii_digit),
         [b'/' | b'.' | b'~', rest @ ..] if rest.contains(&b'/') => {

@@ -67,6 +67,7 @@ static WORD: Alphabet = Alphabet::of(true, true, b"_");
 static URL64: Alphabet = Alphabet::of(true, true, b"_-");
 static DASHED: Alphabet = Alphabet::of(true, true, b"-");
 static DOTTED: Alphabet = Alphabet::of(true, true, b"_-.");
+static SLASHED: Alphabet = Alphabet::of(true, true, b"_-/");
 static BASE64: Alphabet = Alphabet::of(true, true, b"+/=_-");
 static UPPER: Alphabet = Alphabet::of(true, false, b"");
 static HEX: Alphabet = Alphabet::of(false, false, b"abcdefABCDEF");
@@ -172,6 +173,13 @@ pub(super) static RULES: &[Rule] = &[
     fixed("replicate", &["r8_"], &ALNUM, 37, 37),
     open("langsmith", &["lsv2_pt_", "lsv2_sk_"], &WORD, 32),
     open("nvidia", &["nvapi-"], &URL64, 60),
+    open("cerebras", &["csk-"], &ALNUM, 40),
+    open("pinecone", &["pcsk_"], &WORD, 40),
+    open("tavily", &["tvly-"], &URL64, 28),
+    open("jina", &["jina_"], &URL64, 40),
+    fixed("firecrawl", &["fc-"], &HEX, 32, 32),
+    fixed("elevenlabs", &["sk_"], &HEX, 48, 48),
+    open("baidu", &["bce-v3/"], &SLASHED, 40),
     // Talking and mailing.
     weak("slack-token", &["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxo-", "xoxc-", "xoxd-"], &BASE64, 10),
     weak("slack-token", &["xoxe-", "xoxe.", "xapp-"], &DOTTED, 10),
@@ -183,10 +191,16 @@ pub(super) static RULES: &[Rule] = &[
     fixed("mailgun", &["key-"], &HEX, 32, 32),
     scan("mailchimp", &["-us"], shapes::mailchimp),
     open("brevo", &["xkeysib-", "xsmtpsib-"], &DASHED, 64),
+    open("firebase-messaging", &[":APA91b"], &URL64, 100),
     // Money and shops.
     open("stripe", &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"], &BASE64, 16),
     open("square", &["sq0atp-", "sq0csp-"], &URL64, 22),
     fixed("shopify", &["shpat_", "shpss_", "shpca_", "shppa_"], &HEX, 32, 32),
+    open("flutterwave", &["FLWSECK"], &URL64, 16),
+    open("easypost", &["EZAK", "EZTK"], &ALNUM, 54),
+    open("duffel", &["duffel_live_", "duffel_test_"], &URL64, 40),
+    open("shippo", &["shippo_live_", "shippo_test_"], &HEX, 40),
+    open("plaid", &["access-sandbox-", "access-production-", "access-development-"], &URL64, 30),
     // Data, monitoring, work.
     weak("databricks", &["dapi"], &DASHED, 32),
     open("grafana", &["glsa_", "glc_"], &BASE64, 32),
@@ -200,11 +214,25 @@ pub(super) static RULES: &[Rule] = &[
     open("figma", &["figd_", "figu_"], &URL64, 36),
     open("dropbox", &["sl.u.", "sl.B"], &URL64, 60),
     open("sonar", &["squ_", "sqp_", "sqa_"], &HEX, 40),
+    weak("mapbox", &["sk.eyJ"], &DOTTED, 60),
+    open("netlify", &["nfp_"], &ALNUM, 36),
+    open("contentful", &["CFPAT-"], &URL64, 40),
+    open("typeform", &["tfp_"], &DOTTED, 40),
+    open("dynatrace", &["dt0c01.", "dt0s01."], &DOTTED, 60),
+    open("prefect", &["pnu_"], &ALNUM, 36),
+    open("readme", &["rdme_"], &ALNUM, 60),
+    open("sourcegraph", &["sgp_"], &WORD, 40),
+    open("buildkite", &["bkua_"], &ALNUM, 40),
+    open("circleci", &["CCIPAT_"], &WORD, 40),
+    weak("artifactory", &["AKCp"], &ALNUM, 65),
+    weak("volcengine", &["AKLT"], &BASE64, 40),
+    weak("yandex", &["AQVN", "y0_"], &URL64, 35),
     // The general shapes.
     scan("jwt", &["eyJ"], shapes::jwt),
     value("url-password", &["://", ":\\/\\/", "%3A%2F%2F"], shapes::url_password),
     value("bearer", &["bearer"], shapes::bearer),
     value("authorization", &["authorization"], shapes::authorization),
+    value("login-password", &["curl ", "sshpass ", "machine "], shapes::command_line_password),
     value("password", &["pass", "pwd", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호"], assignment::password),
-    value("secret", &["secret", "token", "key", "credential"], assignment::secret),
+    value("secret", &["secret", "token", "key", "credential", "auth"], assignment::secret),
 ];

@@ -261,6 +261,51 @@ fn is_template(value: &[u8]) -> bool {
         || matches!(value, [b'$', name @ ..] if name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
+/// A command line or netrc entry is looked at this far.
+const COMMAND_BYTES_MAX: usize = 512;
+
+/// The password in `curl -u name:…`, `sshpass -p …` and a netrc's `machine … password …`.
+pub(super) fn command_line_password(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.bytes;
+    let command = &bytes[anchor.clone()];
+    let reach = &bytes[anchor.end..bytes.len().min(anchor.end + COMMAND_BYTES_MAX)];
+    let line = &reach[..reach.iter().position(|&byte| byte == b'\n').unwrap_or(reach.len())];
+    let after = |flag: &[u8]| find(line, flag).map(|at| at + flag.len());
+    let start = match command[0].to_ascii_lowercase() {
+        b'c' => {
+            let at = after(b"-u ").or_else(|| after(b"--user ")).or_else(|| after(b"--user="))?;
+            let at = at + run(line, at, |byte| matches!(byte, b'"' | b'\'' | b'\\'));
+            at + run(line, at, |byte| byte.is_ascii_graphic() && !matches!(byte, b':' | b'"' | b'\'' | b'/')) + 1
+        }
+        b's' => after(b"-p")?,
+        _ => netrc_password(reach)?,
+    };
+    let line = if command[0].eq_ignore_ascii_case(&b'm') { reach } else { line };
+    // The byte before is the colon behind the user's name, a flag, or a blank.
+    let start = start + run(line, start, |byte| matches!(byte, b'"' | b'\'' | b' '));
+    if command[0].eq_ignore_ascii_case(&b'c') && line.get(start.checked_sub(1)?) != Some(&b':') {
+        return None;
+    }
+    let length = run(line, start, |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\' | b'`'));
+    let value = line.get(start..start + length)?;
+    let secret = length >= 4
+        && !is_template(value)
+        && !is_placeholder(value)
+        && value[0] != b'$'
+        && find(value, REDACTED).is_none();
+    secret.then_some(anchor.end + start..anchor.end + start + length)
+}
+
+/// Where the password of a netrc entry starts: host, `login`, name and `password` follow each other.
+fn netrc_password(entry: &[u8]) -> Option<usize> {
+    let skip = |at: usize| at + run(entry, at, |byte| byte.is_ascii_whitespace());
+    let word = |at: usize| skip(at + run(entry, at, |byte| byte.is_ascii_graphic()));
+    let login = word(0);
+    let name = entry.get(login..)?.starts_with(b"login").then(|| word(login))?;
+    let password = word(name);
+    entry.get(password..)?.starts_with(b"password").then(|| word(password))
+}
+
 /// The credential after the word `Bearer`.
 pub(super) fn bearer(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     if !text.starts_fresh(anchor.start) {
