@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use harness_memory::store::{Forgotten, READ_ROWS_MAX};
-use harness_memory::{Body, Lookup, Record, RecordId, Store, Stored};
+use anyhow::Context;
+use harness_memory::store::{Forgotten, Row};
+use harness_memory::{Body, Kind, Lookup, Message, Record, RecordId, Store, Stored};
 use serde::Serialize;
 
 use crate::app::App;
@@ -11,6 +12,9 @@ use crate::commands::pick::IdStart;
 use crate::output::Exit;
 use crate::report::{self, Advice};
 use crate::{render, when};
+
+/// The most messages to each side: beyond that, `harness session show` is the better view.
+const CONTEXT_MAX: i64 = 1_000;
 
 /// Show a record, and the messages around it
 #[derive(clap::Args)]
@@ -26,8 +30,8 @@ pub(crate) struct Args {
     id: IdStart,
 
     /// For a message: also this many messages before and after it
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=(READ_ROWS_MAX / 4) as i64))]
-    context: u32,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=CONTEXT_MAX))]
+    context: u16,
 }
 
 #[derive(Serialize)]
@@ -48,8 +52,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         report::error(&args.id.unknown());
         return Ok(Exit::Nothing);
     };
-    let record = match engine.store().get(&[id])?.into_iter().next() {
-        Some(Lookup::Found(stored)) => stored.record,
+    let Stored { row, record, .. } = match engine.store().get(&[id])?.into_iter().next() {
+        Some(Lookup::Found(stored)) => *stored,
         Some(Lookup::Forgotten(Forgotten { deleted_at, undo_until })) => {
             report::line(&format!("record {id} was forgotten at {}", when::stamp(deleted_at)));
             if undo_until > app.now {
@@ -66,11 +70,9 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
     };
     let replaced_by = engine.store().replaced_by(&[id])?.into_iter().next().flatten();
-    let around = around(app, &record, args.context)?;
-    let split = around.iter().position(|other| other.id == id).unwrap_or(around.len());
-    let (before, after) = (&around[..split], around.get(split + 1..).unwrap_or_default());
+    let (before, after) = around(app, row, &record, usize::from(args.context))?;
     if app.json {
-        let with_context = args.context > 0 && matches!(record.body, Body::Message(_));
+        let with_context = args.context > 0 && record.kind() == Kind::Message;
         app.print_json(&Shown {
             record: &record,
             replaced_by,
@@ -85,10 +87,12 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             writeln!(out, "\n{} {newer}", app.style.dim("replaced by"))?;
         }
         if !before.is_empty() || !after.is_empty() {
-            for (other, chosen) in around.iter().map(|other| (other, other.id == id)) {
-                if let Body::Message(message) = &other.body {
+            let own = std::iter::once((&record, true));
+            let others = |records| <[Record]>::iter(records).map(|other| (other, false));
+            for (record, chosen) in others(&before).chain(own).chain(others(&after)) {
+                if let Body::Message(message) = &record.body {
                     writeln!(out)?;
-                    render::message(out, other, message, app.style, chosen)?;
+                    render::message(out, record, message, app.style, chosen)?;
                 }
             }
         }
@@ -97,14 +101,18 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(Exit::Found)
 }
 
-/// The messages around a message, itself among them, in order.
-fn around(app: &App, record: &Record, reach: u32) -> anyhow::Result<Vec<Record>> {
-    let (Body::Message(message), Some(session)) = (&record.body, &record.session) else { return Ok(Vec::new()) };
+/// The messages of the same session before and after a message, each in order.
+fn around(app: &App, row: Row, record: &Record, reach: usize) -> anyhow::Result<(Vec<Record>, Vec<Record>)> {
+    let Body::Message(Message { position, .. }) = record.body else { return Ok(Default::default()) };
     if reach == 0 {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
-    let found = app.engine()?.store().neighbours(session, message.position, reach, reach)?;
-    // Two tools may call their sessions the same.
-    let same = |stored: &Stored| stored.record.source == record.source && stored.record.scope == record.scope;
-    Ok(found.into_iter().filter_map(Lookup::found).filter(same).map(|stored| stored.record).collect())
+    let found = app.engine()?.store().neighbours(row, reach, reach).context("cannot read the messages around it")?;
+    let found = found.into_iter().filter_map(Lookup::found);
+    let (before, after): (Vec<_>, Vec<_>) = found.partition(|stored| match &stored.record.body {
+        Body::Message(other) => (other.position, stored.row) < (position, row),
+        _ => false,
+    });
+    let records = |stored: Vec<Stored>| stored.into_iter().map(|stored| stored.record).collect();
+    Ok((records(before), records(after)))
 }
