@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use etcetera::BaseStrategy;
@@ -111,6 +111,11 @@ impl App {
         let project = self.project.clone().ok_or_else(|| anyhow!("the folder that this runs in is gone"))?;
         let name = self.settings.project.clone().unwrap_or(project.name);
         Ok(Project { root: project.root, name }.scope(&self.user()))
+    }
+
+    /// The scope of another folder's project; the folder need not exist any more.
+    pub(crate) fn scope_of(&self, folder: &Path) -> Scope {
+        Project::of(folder).scope(&self.user())
     }
 
     /// What `--here` reads: the person's own notes, and the project.

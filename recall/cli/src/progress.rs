@@ -15,10 +15,18 @@ impl Bar {
     /// A bar for work that is called `doing`, counted in `unit`. From now on Ctrl-C stops the work
     /// at its next step.
     pub(crate) fn new(doing: &str, unit: &str) -> Bar {
+        Bar::with(doing, &format!("{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left"))
+    }
+
+    /// The same for work that is counted in bytes.
+    pub(crate) fn bytes(doing: &str) -> Bar {
+        Bar::with(doing, "{msg} {wide_bar} {bytes}/{total_bytes}, {eta} left")
+    }
+
+    fn with(doing: &str, template: &str) -> Bar {
         interrupt::flag();
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-        let template = format!("{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
         bar.set_message(doing.to_owned());

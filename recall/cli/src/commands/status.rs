@@ -1,5 +1,6 @@
 //! `harness status`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use anyhow::Context;
 use harness_memory::Store;
 use harness_memory::store::Counts;
 use harness_recall::IndexStatus;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::app::App;
 use crate::commands::index;
@@ -29,10 +30,30 @@ struct Status {
     user: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "counts_by_kind")]
     store: Option<Counts>,
     indexes: Vec<IndexStatus>,
     next: Vec<String>,
+}
+
+/// The counts with one field a kind, so that a program can ask for one by name.
+fn counts_by_kind<S: Serializer>(counts: &Option<Counts>, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct ByKind {
+        records: BTreeMap<&'static str, u64>,
+        forgotten: u64,
+        sessions: u64,
+        seq: u64,
+        bytes: u64,
+    }
+    let by_kind = counts.as_ref().map(|counts| ByKind {
+        records: counts.records.iter().map(|(kind, number)| (kind.word(), *number)).collect(),
+        forgotten: counts.forgotten,
+        sessions: counts.sessions,
+        seq: counts.seq,
+        bytes: counts.bytes,
+    });
+    by_kind.serialize(to)
 }
 
 pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
