@@ -16,7 +16,7 @@ use clap::Subcommand;
 
 use crate::app::App;
 use crate::output::Exit;
-use crate::eval;
+use crate::{demo, eval};
 
 /// What `harness` can be told to do.
 #[derive(Subcommand)]
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Index(index::Command),
     Status(status::Args),
     Doctor(doctor::Args),
+    Demo(demo::Args),
     Eval(eval::Args),
     Completions(completions::Args),
 }
@@ -52,6 +53,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Index(command) => index::run(command, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),
+        Command::Demo(args) => demo::run(args, app),
         Command::Eval(args) => eval::run(args, app),
         Command::Completions(args) => completions::run(args, app),
     }

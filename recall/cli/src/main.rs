@@ -2,7 +2,7 @@
 //!
 //! - [`args`]: the flags that every command takes, and the manual's first page
 //! - [`app`]: what a command is given: home, settings, clock, terminal, engine
-//! - [`commands`]: one file a command; [`eval`]: a larger one
+//! - [`commands`]: one file a command; [`eval`] and [`demo`]: the two that are larger
 //! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
 //! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
 //! - [`follower`], [`interrupt`]: life beside other processes
@@ -10,6 +10,7 @@
 mod app;
 mod args;
 mod commands;
+mod demo;
 mod eval;
 mod follower;
 mod interrupt;

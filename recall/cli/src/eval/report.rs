@@ -22,8 +22,7 @@ pub(super) struct SetReport {
     pub(super) set: String,
     #[serde(serialize_with = "kind_word")]
     pub(super) kind: Kind,
-    /// `mixed` when its haystacks differ; left out when none says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `mixed` when its haystacks differ; null when none says it.
     pub(super) lang: Option<String>,
     pub(super) mode: Mode,
     pub(super) haystacks: usize,
