@@ -1,1 +1,92 @@
-fn main() {}
+//! The `harness` command line: what a person, a script or a tool's hook types to remember and recall.
+//!
+//! - [`args`]: the flags that every command takes, and the manual's first page
+//! - [`app`]: what a command is given: home, settings, clock, terminal, engine
+//! - [`commands`]: one file a command; [`eval`] and [`demo`]: the two that are larger
+//! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
+//! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
+//! - [`follower`], [`interrupt`]: life beside other processes
+
+mod app;
+mod args;
+mod commands;
+mod demo;
+mod eval;
+mod follower;
+mod interrupt;
+mod output;
+mod progress;
+mod project;
+mod render;
+mod report;
+mod settings;
+mod when;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::app::App;
+use crate::args::Cli;
+use crate::output::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    start_log(cli.globals.verbose);
+    let Cli { globals, command } = cli;
+    let mut json = false;
+    let done = App::new(globals).and_then(|app| {
+        json = app.json;
+        interrupt::install();
+        let exit = commands::run(command, &app)?;
+        app.finish();
+        Ok(exit)
+    });
+    match done {
+        _ if interrupt::requested() => Exit::Interrupted.into(),
+        Ok(exit) => exit.into(),
+        // The reader of our output has gone: it has seen what it wanted.
+        Err(_) if output::reader_left() => Exit::Found.into(),
+        Err(error) => {
+            report::error(&error);
+            Exit::Failed.into()
+        }
+    }
+}
+
+/// Prints what clap has to say, naming the argument where clap does not.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let broken: Option<OsString> = std::env::args_os().find(|argument| argument.to_str().is_none());
+        report::line(&format!("error: the argument {:?} is not valid UTF-8", broken.unwrap_or_default()));
+        report::line("hint: give text in UTF-8; text in another encoding can be converted with `iconv -t UTF-8`");
+        return Exit::Failed.into();
+    }
+    // Fails only when nobody reads any more.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Failed.into() } else { Exit::Found.into() }
+}
+
+/// Sends what the libraries log to stderr: warnings, more with `-v`, or what `HARNESS_LOG` says.
+fn start_log(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("HARNESS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(verbose > 1)
+        .log_internal_errors(false)
+        .init();
+}

@@ -1,0 +1,60 @@
+//! The commands, one file each. Each has its `Args` and `run`; those with verbs have a `Command` of their own.
+
+mod completions;
+mod doctor;
+mod episode;
+mod forget;
+mod index;
+mod pick;
+mod recall;
+mod remember;
+mod session;
+mod status;
+mod write;
+
+use clap::Subcommand;
+
+use crate::app::App;
+use crate::output::Exit;
+use crate::{demo, eval};
+
+/// What `harness` can be told to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Find what was said and done, and look at it
+    #[command(subcommand)]
+    Recall(recall::Command),
+    Remember(remember::Args),
+    Forget(forget::Args),
+    /// What was tried, with which tools, and how it ended
+    #[command(subcommand)]
+    Episode(episode::Command),
+    /// Transcripts of coding tools
+    #[command(subcommand)]
+    Session(session::Command),
+    /// The derived indexes: may be deleted or made anew at any time
+    #[command(subcommand)]
+    Index(index::Command),
+    Status(status::Args),
+    Doctor(doctor::Args),
+    Demo(demo::Args),
+    Eval(eval::Args),
+    Completions(completions::Args),
+}
+
+/// Runs one command.
+pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
+    match command {
+        Command::Recall(command) => recall::run(command, app),
+        Command::Remember(args) => remember::run(args, app),
+        Command::Forget(args) => forget::run(args, app),
+        Command::Episode(command) => episode::run(command, app),
+        Command::Session(command) => session::run(command, app),
+        Command::Index(command) => index::run(command, app),
+        Command::Status(args) => status::run(args, app),
+        Command::Doctor(args) => doctor::run(args, app),
+        Command::Demo(args) => demo::run(args, app),
+        Command::Eval(args) => eval::run(args, app),
+        Command::Completions(args) => completions::run(args, app),
+    }
+}

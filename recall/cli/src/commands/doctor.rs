@@ -1,0 +1,137 @@
+//! `harness doctor`.
+
+mod home;
+
+use std::io::Write;
+
+use harness_memory::Store;
+use harness_memory::store::Finding;
+use harness_recall::Engine;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::output::Exit;
+use crate::progress::Bar;
+use crate::{interrupt, render, report};
+
+/// Check everything, say what is wrong, what it means, and which command mends it
+///
+/// Reads every row of the store and compares every index with it. Changes nothing.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness doctor
+  harness doctor --json | jq 'select(.ok | not)'
+
+Exit codes: 0 all is well, 1 something is wrong, 2 the check itself failed.")]
+pub(crate) struct Args {}
+
+/// What one check said.
+#[derive(Serialize)]
+pub(super) struct Checked {
+    check: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Checked {
+    fn well(check: &'static str, what: impl Into<String>) -> Checked {
+        Checked { check, ok: true, code: None, what: what.into(), hint: None }
+    }
+
+    fn wrong(check: &'static str, code: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Checked {
+        Checked { check, ok: false, code: Some(code), what: what.into(), hint: Some(hint.into()) }
+    }
+
+    fn finding(check: &'static str, finding: Finding) -> Checked {
+        Checked::wrong(check, finding.code, finding.what, finding.hint)
+    }
+}
+
+pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
+    let mut wrong = 0u64;
+    let mut say = |checked: Checked| {
+        wrong += u64::from(!checked.ok);
+        print(app, &checked)
+    };
+    for checked in home::check(app) {
+        say(checked)?;
+    }
+    if !app.home_is_missing() {
+        match app.engine() {
+            Ok(engine) => {
+                for check in [check_store, check_indexes] {
+                    for checked in check(engine) {
+                        say(checked)?;
+                    }
+                    if interrupt::requested() {
+                        report::line("stopped before the end: this says nothing about the rest");
+                        return Ok(Exit::Interrupted);
+                    }
+                }
+            }
+            Err(error) => {
+                let hint = "restore the folder from a backup, or choose another home with --home";
+                say(Checked::wrong("store", "does-not-open", format!("{error:#}"), hint))?;
+            }
+        }
+    }
+    if !app.json {
+        let sum = if wrong == 0 { "all is well".to_owned() } else { render::count(wrong, "finding") };
+        app.print(|out| writeln!(out, "{sum}"))?;
+    }
+    Ok(if wrong == 0 { Exit::Found } else { Exit::Nothing })
+}
+
+fn check_store(engine: &Engine) -> Vec<Checked> {
+    let bar = Bar::new("checking the store", "rows");
+    let mut rows = 0;
+    let findings = engine.store().check(&mut |done, all| {
+        rows = all;
+        bar.step(done, all)
+    });
+    summary("store", findings, || format!("{}, every checksum fits", render::count(rows, "row")))
+}
+
+fn check_indexes(engine: &Engine) -> Vec<Checked> {
+    let bar = Bar::new("comparing the indexes with the store", "records");
+    let findings = engine.verify(&mut |done, all| bar.step(done, all));
+    summary("index", findings, || "every index fits the store".to_owned())
+}
+
+fn summary<E: Into<anyhow::Error>>(
+    check: &'static str,
+    findings: Result<Vec<Finding>, E>,
+    well: impl FnOnce() -> String,
+) -> Vec<Checked> {
+    match findings {
+        Ok(findings) if findings.is_empty() => vec![Checked::well(check, well())],
+        Ok(findings) => findings.into_iter().map(|finding| Checked::finding(check, finding)).collect(),
+        Err(error) => {
+            let hint = match check {
+                "index" => "an index can be made anew at no loss: `harness index rebuild`",
+                _ => "check the disk, and restore the folder from a backup",
+            };
+            vec![Checked::wrong(check, "check-failed", format!("{:#}", error.into()), hint)]
+        }
+    }
+}
+
+fn print(app: &App, checked: &Checked) -> anyhow::Result<()> {
+    if app.json {
+        return app.print_json(checked);
+    }
+    let Checked { check, what, code, hint, .. } = checked;
+    let what = render::one_line(what);
+    app.print(|out| {
+        match code {
+            None => writeln!(out, "{}     {check}: {what}", app.style.good("ok"))?,
+            Some(code) => writeln!(out, "{}  {check}: {what} ({code})", app.style.bad("wrong"))?,
+        }
+        hint.iter().try_for_each(|hint| writeln!(out, "       {hint}"))
+    })
+}

@@ -1,0 +1,98 @@
+//! Checks of the home as a folder, and of the machine around it.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::Checked;
+use crate::app::App;
+use crate::render::bytes;
+use crate::when;
+
+/// With less room than this, the next import or rebuild may fill the disk.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// No correct clock is before this program was written.
+const CLOCK_MIN: &str = "2026-01-01T00:00:00Z";
+
+pub(super) fn check(app: &App) -> Vec<Checked> {
+    let mut checks = vec![folder(app)];
+    if app.home.is_dir() {
+        checks.extend(permissions(&app.home));
+        checks.push(writable(&app.home));
+        checks.extend(room(&app.home));
+    }
+    checks.push(clock(app.now));
+    checks
+}
+
+fn folder(app: &App) -> Checked {
+    let home = app.home.display();
+    if app.home_is_missing() {
+        return Checked::well("home", format!("{home} is not there yet; the first write makes it"));
+    }
+    if !app.home.is_dir() {
+        let hint = "choose a folder with --home or HARNESS_HOME";
+        return Checked::wrong("home", "not-a-folder", format!("{home} is not a folder"), hint);
+    }
+    Checked::well("home", format!("{home}"))
+}
+
+/// What is remembered is private: nobody else needs to read the folder.
+#[cfg(unix)]
+fn permissions(home: &Path) -> Option<Checked> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = std::fs::metadata(home).ok()?;
+    let mode = folder.permissions().mode() & 0o777;
+    if folder.uid() != nix::unistd::geteuid().as_raw() {
+        let what = format!("{} belongs to another user (uid {})", home.display(), folder.uid());
+        return Some(Checked::wrong("home", "foreign", what, "run as that user, or choose another home with --home"));
+    }
+    if mode & 0o077 != 0 {
+        let what = format!("{} can be read by others (mode {mode:03o})", home.display());
+        return Some(Checked::wrong("home", "open", what, format!("chmod 700 '{}'", home.display())));
+    }
+    Some(Checked::well("home", format!("only you can read it (mode {mode:03o})")))
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &Path) -> Option<Checked> {
+    None
+}
+
+fn writable(home: &Path) -> Checked {
+    match tempfile::tempfile_in(home) {
+        Ok(_) => Checked::well("home", "it can be written"),
+        Err(error) => {
+            let hint = crate::report::io_hint(&error).unwrap_or("make the folder writable for you");
+            Checked::wrong("home", "read-only", format!("cannot write in {}: {error}", home.display()), hint)
+        }
+    }
+}
+
+#[cfg(unix)]
+fn room(home: &Path) -> Option<Checked> {
+    let disk = nix::sys::statvfs::statvfs(home).ok()?;
+    // The field widths differ between systems.
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    let free = (disk.blocks_available() as u64).saturating_mul(disk.fragment_size() as u64);
+    if free < FREE_BYTES_MIN {
+        let what = format!("the disk of {} has {} left", home.display(), bytes(free));
+        return Some(Checked::wrong("disk", "nearly-full", what, "free some space, or move the home with --home"));
+    }
+    Some(Checked::well("disk", format!("{} free", bytes(free))))
+}
+
+#[cfg(not(unix))]
+fn room(_: &Path) -> Option<Checked> {
+    None
+}
+
+fn clock(now: Timestamp) -> Checked {
+    let min: Timestamp = CLOCK_MIN.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+    if now < min {
+        let what = format!("the clock says {}, which cannot be", when::stamp(now));
+        return Checked::wrong("clock", "wrong", what, "set the system's clock: ages and lifetimes depend on it");
+    }
+    Checked::well("clock", when::stamp(now))
+}

@@ -1,0 +1,118 @@
+//! `harness recall search`.
+
+use harness_memory::memory::HITS_MAX;
+use harness_memory::{Answer, Kind, Mode, Query};
+use harness_recall::Engine;
+use jiff::Timestamp;
+
+use crate::app::App;
+use crate::commands::pick::Reads;
+use crate::output::Exit;
+use crate::report::{self, Advice};
+use crate::{render, when};
+
+/// Find records that answer a question, best first
+///
+/// The question is text in any language: `?`, `:` or an open quote mean nothing special.
+/// Only "an exact phrase" in quotes and -word, which leaves out what has the word, are understood.
+/// A hit shows its rank and score (0 to 1, comparable within one answer), what it is, its age,
+/// the best passage, and where it comes from: source, scope, session and id.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness recall search how do I deploy to staging
+  harness recall search '\"connection refused\" -redis' --since 7d --here
+  harness recall search 部署失败 --kind episode --explain
+  harness recall search \"retry policy\" --json | jq -r '.hits[].id'
+
+Exit codes: 0 found, 1 nothing found, 2 failed.")]
+pub(crate) struct Args {
+    /// What to search for; several words need no quotes
+    #[arg(required = true, value_name = "QUERY")]
+    query: Vec<String>,
+
+    /// At most this many hits [default: 10]
+    #[arg(short = 'n', long = "limit", value_name = "N")]
+    limit: Option<usize>,
+
+    #[command(flatten)]
+    reads: Reads,
+
+    /// Only this kind: message, episode, note or lesson; may be given several times
+    #[arg(long = "kind", value_name = "KIND")]
+    kinds: Vec<Kind>,
+
+    /// Only messages and episodes of this session
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+
+    /// Only what was said or happened at this time or later
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+
+    /// Only what was said or happened before this time
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    until: Option<Timestamp>,
+
+    /// How to search: by text and meaning (hybrid), by text, or by meaning (vector) [default: hybrid]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+
+    /// Say why each hit is there: what each way of searching found, its score and its weight
+    #[arg(long)]
+    explain: bool,
+}
+
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let limit = args.limit.unwrap_or(app.settings.search_limit);
+    if !(1..=HITS_MAX).contains(&limit) {
+        let what = format!("cannot show {limit} hits");
+        return Err(Advice::error(what, format!("ask for 1 to {HITS_MAX} with -n")));
+    }
+    let text = args.query.join(" ");
+    if text.trim().is_empty() {
+        return Err(harness_recall::Error::EmptyQuery.into());
+    }
+    let reads = args.reads.set(app)?;
+    let query = Query {
+        limit,
+        kinds: args.kinds,
+        session: args.session,
+        since: args.since,
+        until: args.until,
+        mode: args.mode.unwrap_or(app.settings.search_mode),
+        now: Some(app.now),
+        ..Query::new(text)
+    };
+    let Some(engine) = app.engine_if_any()? else {
+        if app.json {
+            app.print_json(&Answer::default())?;
+        }
+        return Ok(Exit::Nothing);
+    };
+    let answer = engine.recall(&query, &reads)?;
+    if app.json {
+        app.print_json(&answer)?;
+    } else {
+        app.print(|out| render::answer(out, &answer, app.style, app.now, args.explain))?;
+    }
+    say_what_was_missing(&answer, engine);
+    if answer.hits.is_empty() && !app.json {
+        report::line("nothing found");
+    }
+    Ok(Exit::found(!answer.hits.is_empty()))
+}
+
+/// Says what did not take part. A short tail is how things are, and was searched too: no word about it.
+fn say_what_was_missing(answer: &Answer, engine: &Engine) {
+    for part in &answer.degraded {
+        report::line(&format!("note: {} ({} {})", part.hint, part.arm, part.code));
+    }
+    if answer.lag.values().any(|lag| *lag > 0) && engine.tail_is_long().unwrap_or(true) {
+        let lag: Vec<String> = answer.lag.iter().map(|(index, lag)| format!("{index} {lag}")).collect();
+        report::line(&format!(
+            "note: indexes are behind by this many changes: {}; `harness index status` says more",
+            lag.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,162 @@
+//! `harness session import`.
+
+mod files;
+mod ingest;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use etcetera::home_dir;
+use harness_memory::Intake;
+use harness_memory::import::{IMPORTERS, Importer};
+
+use self::files::Transcript;
+use self::ingest::{Ingest, Tally};
+use crate::app::App;
+use crate::commands::pick::Writes;
+use crate::output::Exit;
+use crate::progress::Bar;
+use crate::render::{bytes, count, one_line};
+use crate::report::{self, Advice};
+use crate::{commands, interrupt};
+
+/// How many unreadable lines and files are named one by one.
+const PROBLEMS_SHOWN_MAX: usize = 20;
+
+/// Read transcripts of coding tools into sessions, messages and episodes
+///
+/// Without a path, looks where the tools keep their transcripts. Each session goes to the scope of the
+/// project it was held in, unless told otherwise. Importing again adds only what is new; it can be
+/// interrupted at any time and run again. Secrets are replaced before anything reaches the disk, and
+/// what recall had put into a prompt is left out.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness session import
+  harness session import ~/.claude/projects --dry-run
+  harness session import old-sessions/ --tool claude-code --scope ana/archive
+
+Exit codes: 0 done, 1 no transcripts found, 2 failed or a file could not be read at all.")]
+pub(crate) struct Args {
+    /// Files, or folders that are searched with all inside [default: where the tools keep them]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Only transcripts of this tool
+    #[arg(long, value_name = "TOOL", value_parser = tool)]
+    tool: Option<&'static dyn Importer>,
+
+    /// Read everything and say what is there, but keep nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    writes: Writes,
+}
+
+fn tool(name: &str) -> Result<&'static dyn Importer, String> {
+    let known: Vec<&str> = IMPORTERS.iter().map(|importer| importer.tool()).collect();
+    let found = IMPORTERS.iter().copied().find(|importer| importer.tool() == name);
+    found.ok_or_else(|| format!("transcripts of these tools can be read: {}", known.join(", ")))
+}
+
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let begin = Instant::now();
+    let scope = args.writes.chosen(app)?;
+    let places = if args.paths.is_empty() { default_places(args.tool)? } else { args.paths.clone() };
+    let found = files::find(&places, args.tool)?;
+    if found.transcripts.is_empty() {
+        let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        report::line(&format!("no transcripts found in {}", places.join(", ")));
+        report::line("hint: name the folder that holds them: `harness session import PATH`");
+        return Ok(Exit::Nothing);
+    }
+    let engine = if args.dry_run { None } else { Some(app.engine()?) };
+    let own_intake;
+    let intake = match engine {
+        Some(engine) => engine.intake(),
+        None => {
+            own_intake = Intake::new();
+            &own_intake
+        }
+    };
+    let mut ingest = Ingest::new(app, engine, intake, scope);
+    let all: u64 = found.transcripts.iter().map(|transcript| transcript.bytes).sum();
+    let bar = Bar::bytes("reading transcripts");
+    let mut done = 0;
+    for Transcript { path, importer, bytes } in &found.transcripts {
+        ingest.file(path, *importer, &mut |read| bar.step(done + read.min(*bytes), all))?;
+        done += bytes;
+        if !bar.step(done, all) {
+            break;
+        }
+    }
+    drop(bar);
+    let mut tally = ingest.finish()?;
+    tally.bytes = done;
+    let stopped = interrupt::requested();
+    if let Some(engine) = engine.filter(|_| !stopped) {
+        let bar = Bar::new("indexing", "changes");
+        engine.catch_up(&mut |done, all| bar.step(done, all)).context(Advice::new(
+            "the sessions are stored, but cannot be indexed",
+            "they are searched all the same; `harness index status` says more",
+        ))?;
+    }
+    summary(app, &tally, begin, args.dry_run)?;
+    if stopped {
+        report::line("stopped; what was read is kept, and running it again goes on from there");
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if tally.files_failed > 0 { Exit::Failed } else { Exit::Found })
+}
+
+fn default_places(tool: Option<&'static dyn Importer>) -> anyhow::Result<Vec<PathBuf>> {
+    let hint = "name the folder that holds them: `harness session import PATH`";
+    let home = home_dir().context(Advice::new("cannot find your home folder", hint))?;
+    let importers = IMPORTERS.iter().filter(|importer| tool.is_none_or(|tool| tool.tool() == importer.tool()));
+    let places: Vec<PathBuf> = importers.flat_map(|importer| importer.default_places(&home)).collect();
+    let existing: Vec<PathBuf> = places.iter().filter(|place| place.exists()).cloned().collect();
+    // Where there is none, all are named in the message.
+    Ok(if existing.is_empty() { places } else { existing })
+}
+
+fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::Result<()> {
+    for problem in tally.problems.iter().take(PROBLEMS_SHOWN_MAX) {
+        report::line(&format!("warning: {}", one_line(problem)));
+    }
+    let unnamed = tally.problems_total.saturating_sub(PROBLEMS_SHOWN_MAX as u64);
+    if unnamed > 0 {
+        report::line(&format!("warning: and {} more", count(unnamed, "line")));
+    }
+    if app.json {
+        return app.print_json(tally);
+    }
+    app.print(|out| {
+        let known = |known: u64| if known > 0 { format!(" ({known} known already)") } else { String::new() };
+        if dry_run {
+            write!(out, "found {}, ", count(tally.messages_read, "message"))?;
+        } else {
+            write!(out, "imported {}{}, ", count(tally.messages_new, "message"), known(tally.messages_known))?;
+            write!(out, "{}{}, ", count(tally.episodes_new, "episode"), known(tally.episodes_known))?;
+        }
+        let (sessions, files) = (count(tally.sessions, "session"), count(tally.files, "file"));
+        writeln!(out, "in {sessions} of {files} ({})", bytes(tally.bytes))?;
+        if let Some(note) = commands::write::redaction_note(&tally.redactions) {
+            writeln!(out, "{note}")?;
+        }
+        if tally.echoes > 0 {
+            writeln!(out, "note: {} left out that recall had put there", count(tally.echoes, "block"))?;
+        }
+        if tally.cut > 0 {
+            writeln!(out, "note: {} cut, being longer than a record may be", count(tally.cut, "message"))?;
+        }
+        if tally.problems_total > 0 {
+            writeln!(out, "note: {} could not be read", count(tally.problems_total, "line"))?;
+        }
+        let seconds = begin.elapsed().as_secs_f64();
+        let rate = tally.messages_read as f64 / seconds.max(1e-3);
+        writeln!(out, "took {seconds:.1} s ({rate:.0} messages/s)")
+    })
+}

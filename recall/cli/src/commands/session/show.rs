@@ -1,0 +1,105 @@
+//! `harness session show`.
+
+use std::io::Write;
+
+use anyhow::Context;
+use harness_memory::store::{Filter, READ_ROWS_MAX};
+use harness_memory::{Body, Kind, Lookup, Store};
+
+use super::list::line;
+use crate::app::App;
+use crate::output::Exit;
+use crate::render;
+use crate::report::{self, Advice};
+
+/// How many sessions are named when the beginning of an id fits several.
+const AMBIGUOUS_SHOWN_MAX: usize = 5;
+
+/// Show the messages of a session, in order
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness session show 5f0c2a71
+  harness session show 5f0c2a71 --from 120 -n 20
+
+Exit codes: 0 found, 1 no such session, 2 failed.")]
+pub(crate) struct Args {
+    /// The session's id, or as much of its beginning as no other has
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// Begin at this place in the session
+    #[arg(long, value_name = "PLACE", default_value_t = 0)]
+    from: u32,
+
+    /// At most this many messages [default: all]
+    #[arg(short = 'n', long = "limit", value_name = "N")]
+    limit: Option<u64>,
+}
+
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let Some(engine) = app.engine_if_any()? else { return Ok(Exit::Nothing) };
+    let store = engine.store();
+    let mut found = store.find_sessions(&args.id, AMBIGUOUS_SHOWN_MAX + 1).context("cannot look up the session")?;
+    // A whole id is meant as it is, even where another one begins with it.
+    if found.iter().filter(|entry| entry.session.id == args.id).count() == 1 {
+        found.retain(|entry| entry.session.id == args.id);
+    }
+    let entry = match found.as_slice() {
+        [] => {
+            let hint = "`harness session list` shows what there is";
+            report::error(&Advice::error(format!("no session's id begins with {:?}", args.id), hint));
+            return Ok(Exit::Nothing);
+        }
+        [entry] => entry,
+        several => {
+            let shown: Vec<String> =
+                several.iter().take(AMBIGUOUS_SHOWN_MAX).map(|e| format!("  {}", line(e))).collect();
+            let what = format!("{:?} is the beginning of several sessions:\n{}", args.id, shown.join("\n"));
+            return Err(Advice::error(what, "type more of the id"));
+        }
+    };
+    if !app.json {
+        app.print(|out| writeln!(out, "{}", app.style.bold(&line(entry))))?;
+    }
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let mut filter =
+        Filter { kinds: vec![Kind::Message], session: Some(entry.session.id.clone()), ..Filter::default() };
+    while left > 0 {
+        let page = store.list(&filter).context("cannot list the session's messages")?;
+        let full = page.len() == READ_ROWS_MAX;
+        for lookup in page {
+            let record = match lookup {
+                Lookup::Found(stored) => {
+                    filter.after = Some(stored.row);
+                    stored.record
+                }
+                Lookup::Damaged { row, reason, .. } => {
+                    filter.after = Some(row);
+                    report::line(&format!("warning: record row {} is damaged: {reason}", row.0));
+                    continue;
+                }
+                Lookup::Forgotten(_) | Lookup::Missing => continue,
+            };
+            let Body::Message(message) = &record.body else { continue };
+            // Two tools may call their sessions the same.
+            let other = record.source != entry.session.source || record.scope != entry.session.scope;
+            if other || message.position < args.from || left == 0 {
+                continue;
+            }
+            left -= 1;
+            if app.json {
+                app.print_json(&record)?;
+            } else {
+                app.print(|out| {
+                    writeln!(out)?;
+                    render::message(out, &record, message, app.style, false)
+                })?;
+            }
+        }
+        if !full {
+            break;
+        }
+    }
+    Ok(Exit::Found)
+}

@@ -1,0 +1,57 @@
+//! The way of a command's records into the store.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use harness_memory::intake::Admission;
+use harness_memory::store::PUT_RECORDS_MAX;
+use harness_memory::{Admitted, Error, Put, Record, Store};
+
+use crate::app::App;
+use crate::render::count;
+use crate::report;
+
+/// Puts records that somebody wrote on purpose, in transactions of at most [`PUT_RECORDS_MAX`], through the
+/// intake. All are checked before the first is stored. Says on stderr which secrets were replaced.
+pub(crate) fn put(app: &App, records: Vec<Record>) -> anyhow::Result<Vec<Put>> {
+    let engine = app.engine()?;
+    let several = records.len() > 1;
+    let mut redactions = BTreeMap::new();
+    let mut admitted: Vec<Admitted> = Vec::with_capacity(records.len());
+    for (number, record) in (1..).zip(records) {
+        let name = || if several { format!("cannot keep record {number}") } else { "cannot keep this".to_owned() };
+        match engine.intake().admit(record).with_context(name)? {
+            Admission::Admitted { record, redactions: found } => {
+                for (rule, times) in found {
+                    *redactions.entry(rule).or_insert(0) += times;
+                }
+                admitted.push(*record);
+            }
+            Admission::Echo => {
+                let reason = "it holds nothing but text that recall had injected; say what is new in your own words";
+                return Err(Error::Refused { reason: reason.to_owned() }).with_context(name);
+            }
+        }
+    }
+    let mut puts = Vec::with_capacity(admitted.len());
+    while !admitted.is_empty() {
+        let rest = admitted.split_off(admitted.len().min(PUT_RECORDS_MAX));
+        let batch = std::mem::replace(&mut admitted, rest);
+        app.wrote();
+        puts.extend(engine.store().put(batch).context("cannot write to the store")?);
+    }
+    if let Some(note) = redaction_note(&redactions) {
+        report::line(&note);
+    }
+    Ok(puts)
+}
+
+/// What to say of secrets that were replaced, by rule.
+pub(crate) fn redaction_note(redactions: &BTreeMap<&'static str, usize>) -> Option<String> {
+    if redactions.is_empty() {
+        return None;
+    }
+    let all: usize = redactions.values().sum();
+    let rules: Vec<String> = redactions.iter().map(|(rule, times)| format!("{rule} {times}")).collect();
+    Some(format!("note: {} replaced before storing ({})", count(all as u64, "secret"), rules.join(", ")))
+}

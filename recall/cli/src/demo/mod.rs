@@ -1,0 +1,178 @@
+//! `harness demo`: first recall in one command, on a bundled sample.
+//!
+//! - [`sample`]: what is remembered before the first question
+
+mod sample;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use harness_memory::{Answer, Kind, Query, ReadSet, Store};
+use harness_recall::Engine;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::output::{Exit, Out};
+use crate::{interrupt, render};
+
+/// See what recall finds in weeks of sample work
+///
+/// Fills a temporary home with sessions, episodes and notes of an invented web shop in English, Chinese and
+/// Japanese, and asks it a few questions. Your own home is not touched, and the temporary one is removed.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness demo
+  harness demo --json | jq '{query, latency_ms, found: .answer.hits[0].text}'")]
+pub(crate) struct Args {
+    /// Open no connection
+    ///
+    /// The demo needs none as long as no embedding model is set up.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// One search of the tour.
+struct Stop {
+    query: &'static str,
+    /// What it shows.
+    shows: &'static str,
+    kinds: &'static [Kind],
+    hits: usize,
+    /// What is written right before it is asked.
+    remember_first: Option<&'static str>,
+}
+
+const TOUR: [Stop; 6] = [
+    Stop {
+        query: "部署",
+        shows: "two characters of Chinese are enough",
+        kinds: &[Kind::Message],
+        hits: 1,
+        remember_first: None,
+    },
+    Stop {
+        query: "画像アップロードが失敗する原因は？",
+        shows: "a question in Japanese",
+        kinds: &[Kind::Message],
+        hits: 1,
+        remember_first: None,
+    },
+    Stop {
+        query: "报表乱码",
+        shows: "Simplified characters find Traditional text",
+        kinds: &[],
+        hits: 1,
+        remember_first: None,
+    },
+    Stop {
+        query: "RETRY_BACKOFF_MS",
+        shows: "an identifier in another casing",
+        kinds: &[],
+        hits: 1,
+        remember_first: None,
+    },
+    Stop {
+        query: "how do I upgrade Postgres on staging?",
+        shows: "what was tried before, and what worked comes first",
+        kinds: &[Kind::Episode],
+        hits: 2,
+        remember_first: None,
+    },
+    Stop {
+        query: "which vpn does staging use",
+        shows: "found the moment it is written",
+        kinds: &[],
+        hits: 1,
+        remember_first: Some("The staging VPN is wg2.kite.example since today."),
+    },
+];
+
+/// A search of the tour with what it brought, as `--json` prints it.
+#[derive(Serialize)]
+struct Found<'a> {
+    query: &'a str,
+    shows: &'a str,
+    latency_ms: f64,
+    answer: &'a Answer,
+}
+
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    // Nothing here opens a connection; the flag is a promise that stays when models do.
+    let Args { offline: _ } = args;
+    // From here on Ctrl-C lets the temporary home be removed first.
+    interrupt::flag();
+    let home = tempfile::Builder::new().prefix("harness-demo-").tempdir().context("cannot make a temporary home")?;
+    let done = tour(app, &Engine::open(home.path())?);
+    home.close().context("cannot remove the temporary home")?;
+    done
+}
+
+fn tour(app: &App, engine: &Engine) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let filled = sample::fill(engine, app.now)?;
+    engine.catch_up(&mut |_, _| !interrupt::requested())?;
+    if !app.json {
+        let sample::Filled { sessions, messages, episodes, notes } = filled;
+        app.print(|out| {
+            let what = format!("{messages} messages of {sessions} sessions, {episodes} episodes, {notes} notes");
+            let seconds = started.elapsed().as_secs_f64();
+            writeln!(out, "Remembered sample work on a web shop in {seconds:.1} s: {what}.")
+        })?;
+    }
+    for stop in &TOUR {
+        if interrupt::requested() {
+            return Ok(Exit::Interrupted);
+        }
+        if let Some(text) = stop.remember_first {
+            let note = sample::note(text, app.now);
+            engine.store().put(vec![engine.intake().admit_one(note)?])?;
+        }
+        let (answer, took) = search(engine, stop, app.now)?;
+        if app.json {
+            let latency_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+            app.print_json(&Found { query: stop.query, shows: stop.shows, latency_ms, answer: &answer })?;
+        } else {
+            app.print(|out| show(out, app, stop, &answer, took))?;
+        }
+    }
+    if !app.json {
+        app.print(|out| farewell(out, app))?;
+    }
+    Ok(Exit::Found)
+}
+
+fn search(engine: &Engine, stop: &Stop, now: Timestamp) -> anyhow::Result<(Answer, Duration)> {
+    let query = Query { limit: stop.hits, kinds: stop.kinds.to_vec(), now: Some(now), ..Query::new(stop.query) };
+    let started = Instant::now();
+    let answer = engine.recall(&query, &ReadSet::everything())?;
+    Ok((answer, started.elapsed()))
+}
+
+fn show(out: &mut Out, app: &App, stop: &Stop, answer: &Answer, took: Duration) -> std::io::Result<()> {
+    writeln!(out)?;
+    if let Some(text) = stop.remember_first {
+        writeln!(out, "{} {text}", app.style.dim("remembered just now:"))?;
+    }
+    let aside = format!("{}, {:.1} ms", stop.shows, took.as_secs_f64() * 1e3);
+    writeln!(out, "{}  {}", app.style.bold(stop.query), app.style.dim(&format!("({aside})")))?;
+    render::answer(out, answer, app.style, app.now, false)
+}
+
+fn farewell(out: &mut Out, app: &App) -> std::io::Result<()> {
+    // As it was called: the binary of a fresh build is not on the path yet.
+    let called = std::env::args_os().next().map(|name| name.to_string_lossy().into_owned());
+    let harness = called.unwrap_or_else(|| "harness".to_owned());
+    writeln!(out, "\nNow with your own work:")?;
+    let next = [
+        ("session import", "read the transcripts of your coding tools"),
+        ("recall search \"how did we fix\"", "ask, in any language"),
+        ("remember \"staging needs the VPN\"", "keep a note"),
+    ];
+    for (command, does) in next {
+        writeln!(out, "  {} {}", app.style.bold(&format!("{harness} {command:<34}")), app.style.dim(does))?;
+    }
+    Ok(())
+}

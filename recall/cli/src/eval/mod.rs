@@ -1,0 +1,160 @@
+//! `harness eval`: measures recall on labelled sets, through the real write and read path.
+//!
+//! - [`haystack`], [`parse`]: the file format, with what a run knows kept apart from what only the judge knows
+//! - [`run`]: one haystack in a fresh store: written, indexed, asked
+//! - [`foreign`]: questions that belong to other haystacks
+//! - [`score`], [`metrics`]: from a ranking to figures
+//! - [`report`], [`table`]: the figures of a set together, for programs and for people
+
+mod foreign;
+mod haystack;
+mod metrics;
+mod parse;
+mod report;
+mod run;
+mod score;
+mod table;
+
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use harness_memory::Mode;
+
+use self::haystack::{Haystack, Kind, Problem};
+use self::report::{Report, SetReport};
+use self::run::{Plan, Run};
+use self::score::Unit;
+use crate::app::App;
+use crate::output::Exit;
+use crate::progress::Bar;
+use crate::report::{Advice, line};
+
+/// How many problems are named without `-v`: a file of another format has one a line.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// Measure recall on labelled sets
+///
+/// Each line of a file is a haystack: documents, and questions with their gold. Its documents are written into a
+/// fresh store in a temporary home, as any record is, and its questions are asked when no index lags; your own home
+/// is not touched. Haystacks of one set count together, question by question.
+/// A question without `now` is asked right after the last dated document of its haystack.
+///
+/// Labels (task, trial, instruction, gold_tools, reward, final, answer) are never stored.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness eval recall/cli/tests/data/*.jsonl
+  harness eval memory.jsonl --mode text --unit session --json | jq '.sets[].metrics'
+
+Figures are 0 to 1, and the interval beside the first of them is the 95 % bootstrap interval over questions.
+A line that cannot be used is named on stderr and the rest is measured.
+Exit codes: 0 measured, 2 when a file, a line or a document could not be used.")]
+pub(crate) struct Args {
+    /// JSON Lines files, one haystack a line
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// How to search: by text and meaning (hybrid), by text, or by meaning (vector) [default: hybrid]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+
+    /// What is ranked [default: sessions where the labels name sessions, else turns]
+    #[arg(long, value_enum, value_name = "UNIT")]
+    unit: Option<Unit>,
+
+    /// Ask at most this many questions of each haystack: for a quick look, not for a measurement
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let problems = Cell::new(0);
+    let mut problem = |problem: Problem| {
+        problems.set(problems.get() + 1);
+        match problems.get() {
+            ..=PROBLEMS_SHOWN => line(&format!("error: {problem}")),
+            _ => tracing::info!("{problem}"),
+        }
+    };
+    let mut haystacks = Vec::new();
+    for file in &args.files {
+        haystacks.extend(haystack::read(file, &mut problem));
+    }
+    if haystacks.is_empty() {
+        return Err(Advice::error("there is nothing to measure", "name files with one haystack a line, as JSON"));
+    }
+    let plan =
+        Plan { mode: args.mode.unwrap_or_default(), unit: args.unit, questions_max: args.limit.unwrap_or(usize::MAX) };
+    let mut report = Report { sets: Vec::new() };
+    for set in sets(haystacks) {
+        let started = Instant::now();
+        let bar = Bar::new(&set[0].set, "documents and questions");
+        let work = |haystack: &Haystack| haystack.docs.len() + haystack.questions.len().min(plan.questions_max);
+        let (mut done, all) = (0, set.iter().map(work).sum::<usize>() as u64);
+        let mut runs: Vec<Run> = Vec::new();
+        for (place, haystack) in set.iter().enumerate() {
+            let foreign = if set[0].kind == Kind::Turn { foreign::questions(&set, place) } else { Vec::new() };
+            let mut step = |more: usize| {
+                done += more as u64;
+                bar.step(done, all)
+            };
+            match run::haystack(haystack, &foreign, &plan, &mut step, &mut problem) {
+                Ok(run) => runs.push(run),
+                Err(error) => {
+                    problem(Problem { place: haystack.place.to_string(), reason: format!("{error:#}") });
+                }
+            }
+            if !bar.step(done, all) {
+                return Ok(Exit::Interrupted);
+            }
+        }
+        drop(bar);
+        let measured = SetReport::new(&set, &runs, plan.mode);
+        tell(&measured, started);
+        report.sets.push(measured);
+    }
+    if app.json {
+        app.print_json(&report)?;
+    } else {
+        app.print(|out| write!(out, "{}", table::text(&report)))?;
+    }
+    if problems.get() > PROBLEMS_SHOWN {
+        line(&format!("error: and {} more; -v names them all", problems.get() - PROBLEMS_SHOWN));
+    }
+    Ok(if problems.get() == 0 { Exit::Found } else { Exit::Failed })
+}
+
+/// Haystacks by set and kind, each in the order in which it was first named.
+fn sets(haystacks: Vec<Haystack>) -> Vec<Vec<Haystack>> {
+    let mut sets: Vec<Vec<Haystack>> = Vec::new();
+    for haystack in haystacks {
+        match sets.iter_mut().find(|set| set[0].set == haystack.set && set[0].kind == haystack.kind) {
+            Some(set) => set.push(haystack),
+            None => sets.push(vec![haystack]),
+        }
+    }
+    sets
+}
+
+/// Says on stderr what the figures do not say.
+fn tell(set: &SetReport, started: Instant) {
+    let name = &set.set;
+    if !std::io::stderr().is_terminal() {
+        let seconds = started.elapsed().as_secs_f64();
+        line(&format!("{name}: {} documents, {} questions in {seconds:.1} s", set.docs, set.queries));
+    }
+    for part in &set.degraded {
+        line(&format!("note: {name}: {} ({} {}, {} questions)", part.hint, part.arm, part.code, part.queries));
+    }
+    if set.unlabelled > 0 {
+        line(&format!("note: {name}: {} questions have no gold and count nowhere", set.unlabelled));
+    }
+    if set.gold_unknown > 0 {
+        line(&format!("note: {name}: {} gold ids name no document and count as not found", set.gold_unknown));
+    }
+    if set.redactions > 0 {
+        line(&format!("note: {name}: {} secrets were redacted in its documents", set.redactions));
+    }
+}

@@ -1,0 +1,150 @@
+//! Settings from files: the home's `config.toml` and the project's `.harness.toml`.
+//!
+//! A project's file comes with whatever code was checked out, so it may only say what cannot harm:
+//! how to search and how to name the project. Who the person is and where things are kept is the home's.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use harness_memory::Mode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::args::ColorWhen;
+use crate::report::Advice;
+
+/// The longest settings file: far more than all keys together could need.
+const SETTINGS_BYTES_MAX: u64 = 64 * 1024;
+
+/// How many hits are shown when nobody says: they fit on one screen.
+const SEARCH_LIMIT: usize = 10;
+
+/// For how many days what was forgotten can be brought back: long enough to miss it.
+const UNDO_DAYS: u32 = 30;
+
+/// After how many seconds without work the follower leaves (DESIGN: "Somebody always follows").
+const FOLLOW_IDLE_SECONDS: u64 = 30;
+
+/// What the files say, with defaults for what they do not.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) user: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) color: Option<ColorWhen>,
+    pub(crate) search_limit: usize,
+    pub(crate) search_mode: Mode,
+    pub(crate) undo_days: u32,
+    pub(crate) follow_idle_seconds: u64,
+}
+
+/// `HOME/config.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HomeFile {
+    user: Option<String>,
+    color: Option<ColorWhen>,
+    #[serde(default)]
+    search: SearchPart,
+    #[serde(default)]
+    forget: ForgetPart,
+    #[serde(default)]
+    follow: FollowPart,
+}
+
+/// `.harness.toml` of a project.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProjectFile {
+    project: Option<String>,
+    #[serde(default)]
+    search: SearchPart,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SearchPart {
+    limit: Option<usize>,
+    mode: Option<Mode>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetPart {
+    undo_days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FollowPart {
+    idle_seconds: Option<u64>,
+}
+
+impl Settings {
+    /// Reads both files; one that is not there says nothing.
+    pub(crate) fn read(home_file: &Path, project_file: Option<&Path>) -> anyhow::Result<Settings> {
+        let home: HomeFile = read(home_file)?;
+        let project: ProjectFile = project_file.map(read).transpose()?.unwrap_or_default();
+        Ok(Settings {
+            user: home.user,
+            project: project.project,
+            color: home.color,
+            search_limit: project.search.limit.or(home.search.limit).unwrap_or(SEARCH_LIMIT),
+            search_mode: project.search.mode.or(home.search.mode).unwrap_or_default(),
+            undo_days: home.forget.undo_days.unwrap_or(UNDO_DAYS),
+            follow_idle_seconds: home.follow.idle_seconds.unwrap_or(FOLLOW_IDLE_SECONDS),
+        })
+    }
+}
+
+fn read<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
+    let advice =
+        || Advice::new(format!("cannot read the settings in {}", path.display()), "correct or remove the file");
+    let mut bytes = Vec::new();
+    match std::fs::File::open(path) {
+        Ok(file) => file.take(SETTINGS_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(advice)?,
+        // A home that is no folder is reported where it is opened.
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(T::default());
+        }
+        Err(error) => return Err(error).with_context(advice),
+    };
+    if bytes.len() as u64 > SETTINGS_BYTES_MAX {
+        let what = format!("{} is longer than {SETTINGS_BYTES_MAX} bytes: that cannot be settings", path.display());
+        return Err(Advice::error(what, "correct or remove the file"));
+    }
+    let text = String::from_utf8(bytes).with_context(advice)?;
+    toml::from_str(&text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+        let what = format!("{}:{line}: {}", path.display(), error.message().trim());
+        Advice::error(what, "correct the line or remove it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "user = \"ana\"\n\n[search]\nlimits = 5\n").unwrap();
+        let error = Settings::read(&file, None).unwrap_err().to_string();
+        let error = error.replace(&folder.path().display().to_string(), "HOME");
+        insta::assert_snapshot!(error, @"HOME/config.toml:4: unknown field `limits`, expected `limit` or `mode`");
+    }
+
+    #[test]
+    fn the_project_goes_before_the_home_and_cannot_say_who_the_person_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, project) = (folder.path().join("config.toml"), folder.path().join(".harness.toml"));
+        std::fs::write(&home, "search.limit = 5\nsearch.mode = \"text\"\n").unwrap();
+        std::fs::write(&project, "project = \"shop\"\nsearch.limit = 7\n").unwrap();
+        let settings = Settings::read(&home, Some(&project)).unwrap();
+        assert_eq!((settings.search_limit, settings.search_mode), (7, Mode::Text));
+        std::fs::write(&project, "user = \"somebody-else\"\n").unwrap();
+        assert!(Settings::read(&home, Some(&project)).is_err());
+    }
+}

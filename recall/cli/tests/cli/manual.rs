@@ -1,0 +1,86 @@
+//! The manual, the completions, status and doctor.
+
+use insta::assert_snapshot;
+
+use crate::home::Home;
+
+#[test]
+fn the_manual_starts_with_what_there_is() {
+    let home = Home::new();
+    let done = home.run(&["--help"]);
+    assert_eq!(done.code, 0);
+    let commands = done.out.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_snapshot!(commands, @"");
+}
+
+#[test]
+fn every_command_has_examples() {
+    let home = Home::new();
+    let commands: &[&[&str]] = &[
+        &["recall", "search"], &["recall", "show"], &["remember"], &["forget"], &["episode", "record"],
+        &["episode", "list"], &["episode", "show"], &["episode", "outcome"], &["session", "import"],
+        &["session", "list"], &["session", "show"], &["index", "status"], &["index", "rebuild"], &["index", "verify"],
+        &["index", "follow"], &["status"], &["doctor"], &["completions"],
+    ];
+    for command in commands {
+        let done = home.run(&[command, &["--help"][..]].concat());
+        assert_eq!(done.code, 0, "{command:?}");
+        let example = format!("Examples:\n  harness {}", command.join(" "));
+        assert!(done.out.contains(&example), "{command:?}: {}", done.out);
+    }
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let done = home.run(&["completions", shell]);
+        assert!(done.code == 0 && done.out.contains("remember"), "{shell}: {}", done.err);
+    }
+}
+
+#[test]
+fn status_says_what_there_is_and_what_to_do_next() {
+    let home = Home::new();
+    assert_snapshot!(home.stable(&home.run(&["status"]).out), @"");
+    home.remember("one thing");
+    let status = home.json(&["status"]);
+    assert_eq!((&status["store"]["records"]["note"], &status["user"]), (&1.into(), &"ana".into()));
+    assert!(status["indexes"].is_array());
+}
+
+#[test]
+fn doctor_says_that_all_is_well_or_what_is_wrong_and_how_to_mend_it() {
+    let home = Home::new();
+    home.remember("one thing");
+    let done = home.run(&["doctor"]);
+    assert_eq!(done.code, 0, "{}", done.out);
+    assert_eq!(done.out.lines().last(), Some("all is well"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let done = home.run(&["doctor"]);
+        assert_eq!(done.code, 1);
+        let wrong: Vec<&str> = done.out.lines().skip_while(|line| !line.starts_with("wrong")).take(2).collect();
+        assert_snapshot!(home.stable(&wrong.join("\n")), @"");
+        let done = home.run(&["doctor", "--fix"]);
+        assert_eq!(done.code, 0, "{}", done.out);
+        assert_eq!(home.run(&["doctor"]).code, 0);
+    }
+}
+
+#[test]
+fn the_index_can_be_deleted_and_made_anew() {
+    let home = Home::new();
+    home.remember("one thing");
+    assert_eq!(home.run(&["index", "rebuild"]).code, 0);
+    let before = home.json(&["recall", "search", "thing"]);
+    let index = home.path().join("index");
+    if index.exists() {
+        std::fs::remove_dir_all(&index).unwrap();
+    }
+    assert_eq!(home.json(&["recall", "search", "thing"])["hits"][0]["id"], before["hits"][0]["id"]);
+    assert_eq!(home.run(&["index", "follow", "--idle", "0"]).code, 0);
+    assert_eq!(home.run(&["index", "verify"]).code, 0);
+}

@@ -1,0 +1,115 @@
+//! Importing, listing and showing sessions.
+
+use std::fs;
+use std::path::PathBuf;
+
+use insta::assert_snapshot;
+
+use crate::home::Home;
+
+/// A short session as Claude Code writes it, with two lines that are none and a last line that is not finished.
+fn transcript(home: &Home) -> PathBuf {
+    let folder = home.work().join("transcripts/-srv-shop");
+    fs::create_dir_all(&folder).unwrap();
+    let line = |uuid: &str, second: u32, rest: &str| {
+        format!(
+            "{{\"sessionId\":\"5f0c2a71-77d3-4f0e-9d3b-0a4a3c1f2b6e\",\"uuid\":\"{uuid}\",\"cwd\":\"/srv/shop\",\
+             \"timestamp\":\"2026-05-04T10:21:{second:02}.000Z\",{rest}}}\n"
+        )
+    };
+    let user = |text: &str| format!("\"type\":\"user\",\"message\":{{\"role\":\"user\",\"content\":\"{text}\"}}");
+    let assistant = |id: &str, content: &str| {
+        format!("\"type\":\"assistant\",\"message\":{{\"id\":\"{id}\",\"role\":\"assistant\",\"content\":[{content}]}}")
+    };
+    let call = "{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"Bash\",\"input\":{\"command\":\"make test\"}}";
+    let result = "\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\
+                  \"tool_use_id\":\"t1\",\"content\":\"12 passed\"}]}";
+    let text = [
+        line("u1", 1, &user("the checkout test fails, please fix it")),
+        "nonsense\n".to_owned(),
+        line("u2", 2, &assistant("m1", "{\"type\":\"text\",\"text\":\"I will run the tests first.\"}")),
+        line("u3", 3, &assistant("m2", call)),
+        line("u4", 4, result),
+        "{\"sessionId\":\"5f0c\"\n".to_owned(),
+        line("u5", 5, &user("谢谢，结账测试通过了")),
+        "{\"sessionId\":\"5f0c2a71".to_owned(),
+    ];
+    fs::write(folder.join("session.jsonl"), text.concat()).unwrap();
+    fs::write(folder.join("notes.txt"), "not a transcript").unwrap();
+    folder.join("session.jsonl")
+}
+
+#[test]
+fn a_folder_of_transcripts_is_imported_once_and_what_was_not_read_is_named() {
+    let home = Home::new();
+    transcript(&home);
+    let first = home.run(&["session", "import", "transcripts"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert_snapshot!(home.stable(&first.out), @"");
+    assert_snapshot!(home.stable(&first.err), @"");
+    let again = home.json(&["session", "import", "transcripts"]);
+    assert_eq!((&again["messages_new"], &again["episodes_new"]), (&0.into(), &0.into()), "{again}");
+    let found = home.json(&["recall", "search", "结账测试"]);
+    assert_eq!(found["hits"][0]["text"], "谢谢，结账测试通过了");
+    assert_eq!(found["hits"][0]["source"], "claude-code");
+}
+
+#[test]
+fn an_imported_session_is_listed_and_read_in_order_with_its_context() {
+    let home = Home::new();
+    let path = transcript(&home);
+    home.run(&["session", "import", path.to_str().unwrap(), "--here"]);
+    assert_snapshot!(home.stable(&home.run(&["session", "list"]).out), @"");
+    assert_snapshot!(home.stable(&home.run(&["session", "show", "5f0c", "--from", "1", "-n", "3"]).out), @"");
+    let found = home.json(&["recall", "search", "12 passed", "--kind", "message"]);
+    let shown = home.run(&["recall", "show", found["hits"][0]["id"].as_str().unwrap(), "--context", "1", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(shown["text"], "12 passed");
+    assert_eq!((shown["before"].as_array().unwrap().len(), shown["after"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(shown["after"][0]["text"], "谢谢，结账测试通过了");
+    assert_eq!(home.run(&["session", "show", "nosuch"]).code, 1);
+}
+
+#[test]
+fn a_session_that_went_on_adds_only_what_is_new_and_a_newer_episode() {
+    let home = Home::new();
+    let path = transcript(&home);
+    assert_eq!(home.json(&["session", "import", "transcripts"])["messages_new"], 5);
+    let mut text = fs::read_to_string(&path).unwrap();
+    let whole = text.rfind('\n').unwrap() + 1;
+    text.truncate(whole);
+    text.push_str(
+        "{\"sessionId\":\"5f0c2a71-77d3-4f0e-9d3b-0a4a3c1f2b6e\",\"uuid\":\"u6\",\"cwd\":\"/srv/shop\",\
+         \"timestamp\":\"2026-05-04T10:22:00.000Z\",\"type\":\"user\",\
+         \"message\":{\"role\":\"user\",\"content\":\"now the cart\"}}\n",
+    );
+    fs::write(&path, text).unwrap();
+    let again = home.json(&["session", "import", "transcripts"]);
+    assert_eq!((&again["messages_new"], &again["episodes_new"]), (&1.into(), &1.into()), "{again}");
+    let newest = home.json(&["episode", "list"]);
+    assert!(newest["replaces"].is_string(), "{newest}");
+}
+
+#[test]
+fn a_dry_run_keeps_nothing() {
+    let home = Home::new();
+    transcript(&home);
+    let done = home.run(&["session", "import", "transcripts", "--dry-run"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.starts_with("found 5 messages, in 1 session of 1 file"), "{}", done.out);
+    assert!(!home.path().exists());
+}
+
+#[test]
+fn what_is_no_transcript_is_refused_by_name() {
+    let home = Home::new();
+    transcript(&home);
+    let done = home.run(&["session", "import", "transcripts/-srv-shop/notes.txt"]);
+    assert_eq!(done.code, 2);
+    assert_snapshot!(home.stable(&done.err), @"");
+    let done = home.run(&["session", "import", "no/such/folder"]);
+    assert_eq!(done.code, 2);
+    assert_snapshot!(home.stable(&done.err), @"");
+    fs::create_dir(home.work().join("empty")).unwrap();
+    assert_eq!(home.run(&["session", "import", "empty"]).code, 1);
+}
