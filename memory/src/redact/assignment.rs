@@ -14,6 +14,13 @@ const NAME_BYTES_MAX: usize = 64;
 /// A value is followed this far. A longer one is cut here and its head redacted with the rule's name.
 const VALUE_BYTES_MAX: usize = 4096;
 
+/// A secret shows what it is in its first bytes; only these are judged, so that text made of names costs no more
+/// than other text.
+const JUDGED_BYTES_MAX: usize = 256;
+
+/// A placeholder has few words; a value of more is none.
+const PLACEHOLDER_WORDS_MAX: usize = 16;
+
 /// Blanks allowed on each side of the sign of assignment: aligned configuration files use many.
 const BLANKS_MAX: usize = 24;
 
@@ -319,13 +326,15 @@ impl<'t> Value<'t> {
             Self { text, start: at, end: at + length - trimmed, quote: None }
         };
         // What was redacted before stays as it is.
-        let seen = value.bytes().windows(REDACTED.len()).any(|window| window == REDACTED)
+        let inside = &text[value.start..value.end];
+        let seen = value.quote.is_some() && inside.windows(REDACTED.len()).any(|window| window == REDACTED)
             || text[value.end..].starts_with(REDACTED);
         (!seen && value.length() > 0).then_some(value)
     }
 
+    /// What is judged of the value.
     fn bytes(&self) -> &'t [u8] {
-        &self.text[self.start..self.end]
+        &self.text[self.start..self.end.min(self.start + JUDGED_BYTES_MAX)]
     }
 
     fn length(&self) -> usize {
@@ -352,7 +361,7 @@ impl<'t> Value<'t> {
 
     fn is_bare_password(&self, sign: Sign) -> bool {
         let bytes = self.bytes();
-        if !self.is_plain() || bytes.len() < PASSWORD_BYTES_MIN || self.is_code() || !has_digit_or_sign(bytes) {
+        if bytes.len() < PASSWORD_BYTES_MIN || !has_digit_or_sign(bytes) || !self.is_plain() || self.is_code() {
             return false;
         }
         let word = bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -375,13 +384,9 @@ impl<'t> Value<'t> {
     /// Long, of letters and digits, and mixed as only a generator mixes them.
     fn is_secret(&self) -> bool {
         let bytes = self.bytes();
-        self.is_plain()
-            && bytes.len() >= SECRET_BYTES_MIN
-            && bytes.iter().any(u8::is_ascii_digit)
-            && has_letter(bytes)
-            && changes(bytes) >= 3
-            && !is_word_path(bytes)
-            || self.is_plain() && bytes.len() >= 20 && !bytes.contains(&b'.') && humps(bytes) * 3 >= bytes.len()
+        let mixed = bytes.len() >= SECRET_BYTES_MIN && changes(bytes) >= 3 && !is_word_path(bytes);
+        let cased = || bytes.len() >= 20 && !bytes.contains(&b'.') && humps(bytes) * 3 >= bytes.len();
+        (mixed || cased()) && self.is_plain()
     }
 
     /// A bare value that source code would write: a call, an index, a path, a reference.
@@ -465,9 +470,12 @@ fn is_reference(value: &[u8]) -> bool {
 /// Whether a value consists of nothing but placeholder words, their numbers and signs: `your-api-key-here`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let mut words = Words::of(value);
-    let mut any = false;
+    let mut seen = 0;
     while let Some(word) = words.pop() {
-        any = true;
+        seen += 1;
+        if seen > PLACEHOLDER_WORDS_MAX {
+            return false;
+        }
         let stem = &word[..word.len() - word.iter().rev().take(4).take_while(|byte| byte.is_ascii_digit()).count()];
         let same = word.iter().all(|byte| byte.eq_ignore_ascii_case(&word[0])) && word[0].eq_ignore_ascii_case(&b'x');
         let counting = b"0123456789".starts_with(word) || b"1234567890".starts_with(word);
@@ -481,7 +489,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         }
     }
     // Signs alone (`********`, `--------`) stand for a value, too.
-    any || value.iter().all(|byte| matches!(byte, b'*' | b'-' | b'.' | b'_' | b'=' | b'#'))
+    seen > 0 || value.iter().all(|byte| matches!(byte, b'*' | b'-' | b'.' | b'_' | b'=' | b'#'))
 }
 
 /// Words joined by dots, slashes, dashes or underscores, with at most a number at a word's end: a name, not a secret.

@@ -45,6 +45,9 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 /// `-----BEGIN … PRIVATE KEY…-----` to its end line; without one, as far as the base64 goes.
 pub(super) fn private_key(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes;
+    if anchor.start < text.done {
+        return None;
+    }
     let head = &bytes[anchor.end..bytes.len().min(anchor.end + 64)];
     let label = find(head, b"--")?;
     find(&head[..label], b"PRIVATE KEY")?;
@@ -76,8 +79,11 @@ fn reach_of_key_material(bytes: &[u8], from: usize) -> usize {
 /// The 40 bytes of a secret that stand a few separators after an access key id.
 pub(super) fn aws_secret_beside_its_key(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes;
+    if !text.starts_fresh(anchor.start) {
+        return None;
+    }
     let id = run(bytes, anchor.end, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    if id != 16 || !text.starts_fresh(anchor.start) {
+    if id != 16 {
         return None;
     }
     let after = anchor.end + id;

@@ -282,6 +282,9 @@ fn hostile_repetition_ends() {
         "bearer ",
         "\\",
         "key(\"",
+        "token=a/",
+        "AKIA",
+        "auth:",
         "1//0",
     ] {
         let text = piece.repeat(100_000 / piece.len());
