@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness_memory::{Seq, Store};
+use harness_memory::{Lookup, Seq, Store};
 use jiff::Timestamp;
 
-use crate::catch_up::catch_up;
+use crate::catch_up::{belongs, catch_up};
 use crate::error::{Error, Result};
-use crate::index::Index;
+use crate::index::{Index, State};
 
 /// The file whose lock the follower holds, in the folder of the indexes.
 const LOCK: &str = "follow.lock";
@@ -35,6 +35,13 @@ const GATHER_CHANGES_MAX: u64 = 256;
 
 /// How often, while it waits, the texts of what was forgotten for good are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A tail of more changes than this is worth a process of its own: searching it takes each process longer than
+/// the index takes for everything else.
+pub const TAIL_RECORDS_LONG: u64 = 256;
+
+/// So is one of more text.
+pub const TAIL_BYTES_LONG: usize = 64 << 10;
 
 /// The right to write to the indexes of a home. The system takes it back when its holder ends, however it ends.
 #[derive(Debug)]
@@ -90,6 +97,28 @@ pub fn follower(root: &Path) -> Option<u32> {
         }
         _ => None,
     }
+}
+
+/// Whether what an index has not applied is so much that somebody should follow: more than [`TAIL_RECORDS_LONG`]
+/// changes or [`TAIL_BYTES_LONG`] of text, or anything where the index cannot be used.
+pub fn should_follow(store: &dyn Store, index: &dyn Index) -> Result<bool> {
+    let status = index.status()?;
+    if matches!(status.state, State::Damaged { .. } | State::Replaced { .. }) {
+        return Ok(true);
+    }
+    let head = store.head()?;
+    let applied = match status.applied {
+        Some(position) if belongs(store, &position)? => position.seq,
+        Some(_) => return Ok(true),
+        None => 0,
+    };
+    if head.seq - applied > TAIL_RECORDS_LONG {
+        return Ok(true);
+    }
+    let changes = store.changes(applied, TAIL_RECORDS_LONG as usize)?.changes;
+    let rows: Vec<_> = changes.iter().map(|change| change.row).collect();
+    let found = store.get_rows(&rows)?.into_iter().filter_map(Lookup::found);
+    Ok(found.map(|stored| stored.record.text().len()).sum::<usize>() > TAIL_BYTES_LONG)
 }
 
 fn open(path: &PathBuf) -> Result<File> {

@@ -14,6 +14,6 @@ pub mod text;
 
 pub use catch_up::{catch_up, standing};
 pub use error::{Error, Result};
-pub use follower::{FollowLock, follow, follower};
+pub use follower::{FollowLock, follow, follower, should_follow};
 pub use index::{Batch, Candidate, Cut, Filter, Found, Index, Search, State, Status};
 pub use text::TextIndex;

@@ -1,5 +1,7 @@
 //! Promises of the text index over the SQLite store.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests stop them as the tests themselves do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,7 +178,7 @@ fn a_deleted_index_costs_time_and_nothing_else() {
 /// Damages one file after another, and wants the right answers from a process that has just started, from one that
 /// has the file open, and after the next time somebody follows.
 fn no_damage_gives_a_wrong_answer(damage: impl Fn(&mut Vec<u8>, usize) -> bool, rounds: usize) {
-    let (home, index) = Home::with(&notes(300), 3);
+    let (home, index) = Home::with(&notes(150), 2);
     drop(index);
     let good: Vec<Vec<Row>> = QUERIES.iter().map(|query| home.rows(&home.index(), query)).collect();
     let originals: Vec<(PathBuf, Vec<u8>)> =
@@ -199,16 +201,12 @@ fn no_damage_gives_a_wrong_answer(damage: impl Fn(&mut Vec<u8>, usize) -> bool, 
                     let rows: Vec<Row> = found.candidates.iter().map(|candidate| candidate.row).collect();
                     let tail_alone = found.cuts.iter().any(|cut| cut.code == "text-rebuild") || found.lag > 0;
                     noticed += usize::from(tail_alone);
-                    // The tail covers all of this small store, so that even without the index nothing is missing.
-                    let (mut rows, mut good) = (rows, good.clone());
+                    // The tail covers all of this small store; only its order may differ without an index's words.
                     if tail_alone {
-                        rows.sort_unstable();
-                        good.sort_unstable();
-                        rows.truncate(3);
-                        good.truncate(3);
+                        assert_eq!(rows.len(), good.len(), "{query:?} with {} damaged", path.display());
                         continue;
                     }
-                    assert_eq!(rows, good, "{query:?} with {} damaged, round {round}", path.display());
+                    assert_eq!(&rows, good, "{query:?} with {} damaged, round {round}", path.display());
                 }
             }
             let mut follower = home.index();
@@ -234,11 +232,11 @@ fn a_flipped_bit_gives_no_wrong_answer() {
     no_damage_gives_a_wrong_answer(
         |bytes, round| {
             let Some(last) = bytes.len().checked_sub(1) else { return false };
-            let at = [0, last / 3, last / 2, last * 2 / 3, last - last / 50, last][round];
+            let at = [last / 3, last / 2, last - last / 50, last][round];
             bytes[at] ^= 1 << (round % 8);
             true
         },
-        6,
+        4,
     );
 }
 
@@ -257,7 +255,7 @@ fn a_file_cut_short_gives_no_wrong_answer() {
 
 #[test]
 fn a_missing_file_gives_no_wrong_answer() {
-    let (home, index) = Home::with(&notes(300), 3);
+    let (home, index) = Home::with(&notes(150), 2);
     drop(index);
     let good: Vec<Vec<Row>> = QUERIES.iter().map(|query| home.rows(&home.index(), query)).collect();
     for name in home.files() {
@@ -347,7 +345,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(8) })]
 
     #[test]
     fn rebuilding_from_nothing_equals_following_step_by_step(steps in steps()) {

@@ -152,6 +152,12 @@ pub(crate) fn bytes(folder: &Path) -> u64 {
     files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|metadata| metadata.len()).sum()
 }
 
+/// Whether a folder holds files of segments: the engine's lists and locks have names that begin with a dot.
+pub(crate) fn has_segments(folder: &Path) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.file_name().into_string().ok()).any(|name| !name.starts_with('.'))
+}
+
 fn newest(own: &Path) -> Option<PathBuf> {
     generations(own).into_iter().max_by_key(|(number, _)| *number).map(|(_, folder)| folder)
 }

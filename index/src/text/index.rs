@@ -1,19 +1,15 @@
 //! The text index as a whole: what answers, what is written to, and when one takes the other's place.
 
 use std::cell::RefCell;
-use std::fs::{self, Metadata};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
 
 use harness_memory::{Lookup, Position, Row, Store};
-use tantivy::Index as TantivyIndex;
 
 use super::document::document;
-use super::files::CheckedFiles;
 use super::folders::{self, Folders};
-use super::schema::Fields;
+use super::reader::{META, Place, Reader, guarded};
 use super::snapshot::{Bits, Masked, Snapshot};
 use super::tail::Tail;
 use super::writer::{Writer, open_index};
@@ -24,9 +20,6 @@ use crate::index::{Batch, Candidate, Cut, Found, Index, Search, State, Status};
 
 /// The name of this index.
 pub const TEXT: &str = "text";
-
-/// How often files in use are looked at for changes from outside, at most: it takes a call of the system for each.
-const LOOK_AT_FILES: Duration = Duration::from_millis(100);
 
 /// So many of a candidate's words are given as the reason for it.
 const WORDS_MAX: usize = 8;
@@ -44,38 +37,6 @@ pub struct TextIndex {
     tail: RwLock<Tail>,
     scorer: Scorer,
     writer: Option<Writer>,
-}
-
-/// Where it lies.
-enum Place {
-    /// In the newest generation of a home's folders.
-    Home(Folders),
-    /// In this folder: a generation that does not answer yet.
-    Folder(PathBuf),
-}
-
-/// What answers.
-#[derive(Default)]
-struct Reader {
-    open: Option<Open>,
-    /// Why nothing answers, where something should.
-    problem: Option<String>,
-    /// The folder of generations as it was when `open` and `problem` were found out.
-    changed: Option<SystemTime>,
-}
-
-struct Open {
-    folder: PathBuf,
-    files: CheckedFiles,
-    index: TantivyIndex,
-    fields: Fields,
-    meta: Fingerprint,
-    snapshot: Arc<Snapshot>,
-    looked_at: Instant,
-    /// Made by another version of the analyzer, while ours is being built.
-    older: bool,
-    /// The position that was last found to be one of the store's history.
-    belongs: Option<Position>,
 }
 
 /// What answers, for one search.
@@ -123,12 +84,11 @@ impl TextIndex {
     }
 
     /// Gives up what answers, and leaves a note to whoever writes.
-    pub(crate) fn report_damage(&self, reason: &str) {
+    pub(crate) fn report(&self, error: &Error) {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = reader.open.take() {
-            tracing::warn!(reason, "the text index is damaged and will be built anew");
-            folders::mark_damaged(&open.folder, reason);
-            reader.problem = Some(reason.to_owned());
+            let changed = reader.changed;
+            reader.give_up(&open.folder, error, changed);
         }
     }
 
@@ -202,7 +162,8 @@ impl TextIndex {
         let masked: Vec<Masked> =
             views.iter().enumerate().map(|(number, view)| Masked::new(view, tail.masked(number))).collect();
         let mut segments: Vec<&dyn Segment> = masked.iter().map(|segment| segment as &dyn Segment).collect();
-        segments.push(tail.segment());
+        let newest = tail.segment(snapshot);
+        segments.push(&newest);
         let filter = &search.filter;
         let allowed: Option<Arc<Vec<Bits>>> = match snapshot {
             Some(snapshot) => snapshot.allowed(filter)?,
@@ -250,7 +211,7 @@ impl TextIndex {
             let hint = "no record holds the exact phrase; its words were searched".to_owned();
             cuts.push(Cut { code: "phrase-relaxed", hint });
         }
-        let candidates = answer
+        let mut candidates: Vec<Candidate> = answer
             .hits
             .into_iter()
             .map(|scored| Candidate {
@@ -260,6 +221,10 @@ impl TextIndex {
                 why: words(&query, &scored),
             })
             .collect();
+        // What holds the question literally stands first, whatever it scores; scores say so too.
+        for at in (1..candidates.len()).rev() {
+            candidates[at - 1].score = candidates[at - 1].score.max(candidates[at].score);
+        }
         if query.is_truncated() {
             let hint = "the query was longer than what is searched for; its beginning was used".to_owned();
             cuts.push(Cut { code: "query-cut", hint });
@@ -351,7 +316,7 @@ impl Index for TextIndex {
             Err(error @ Error::Store(_)) => Err(error),
             // Damage that only this query met: without the damaged files the tail still answers.
             Err(error) => {
-                self.report_damage(&reason(&error));
+                self.report(&error);
                 guarded(|| self.search_once(store, search))
             }
             found => found,
@@ -400,136 +365,10 @@ impl Index for TextIndex {
     }
 }
 
-/// The file that a commit replaces.
-const META: &str = "meta.json";
-
-/// What of a file changes when it is replaced.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Fingerprint {
-    bytes: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    inode: u64,
-}
-
-impl Fingerprint {
-    fn of(path: &Path) -> Option<Fingerprint> {
-        let metadata: Metadata = fs::metadata(path).ok()?;
-        Some(Fingerprint {
-            bytes: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(&metadata),
-        })
-    }
-}
-
-impl Reader {
-    /// Looks whether something newer is there, with two calls of the system where nothing is.
-    fn refresh(&mut self, place: &Place) {
-        let changed = match place {
-            Place::Home(folders) => folders.changed(),
-            Place::Folder(folder) => fs::metadata(folder).and_then(|metadata| metadata.modified()).ok(),
-        };
-        let same_folders = self.changed == changed && changed.is_some();
-        if same_folders && self.problem.is_some() {
-            return;
-        }
-        if let Some(open) = self.open.as_mut().filter(|_| same_folders) {
-            match guarded(|| open.refresh()) {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => {
-                    let reason = open.files.damage().map_or_else(|| reason(&error), str::to_owned);
-                    folders::mark_damaged(&open.folder, &reason);
-                    *self = Reader { open: None, problem: Some(reason), changed };
-                    return;
-                }
-            }
-        }
-        *self = Reader { open: None, problem: None, changed };
-        let (folder, older) = match place {
-            Place::Folder(folder) => (Some(folder.clone()), false),
-            Place::Home(folders) => match folders.current() {
-                Some(folder) => (Some(folder), false),
-                None => (folders.older(), true),
-            },
-        };
-        let Some(folder) = folder else { return };
-        let opened = match folders::damage(&folder) {
-            Some(reason) => Err(reason),
-            None => guarded(|| Open::open(&folder, older)).map_err(|error| reason(&error)),
-        };
-        match opened {
-            Ok(open) => self.open = open,
-            // Another version's index may be anything.
-            Err(_) if older => {}
-            Err(reason) => {
-                folders::mark_damaged(&folder, &reason);
-                self.problem = Some(reason);
-            }
-        }
-    }
-}
-
-impl Open {
-    fn open(folder: &Path, older: bool) -> Result<Option<Open>> {
-        let Some(meta) = Fingerprint::of(&folder.join(META)) else {
-            // Where there are other files, the list of them was lost.
-            return match folders::bytes(folder) {
-                0 => Ok(None),
-                _ => Err(Error::Damaged { index: TEXT, reason: format!("{META} is missing") }),
-            };
-        };
-        let Some((files, index, fields)) = open_index(folder)? else { return Ok(None) };
-        let snapshot = Arc::new(Snapshot::open(&index, &fields, None)?);
-        let (folder, looked_at) = (folder.to_owned(), Instant::now());
-        Ok(Some(Open { folder, files, index, fields, meta, snapshot, looked_at, older, belongs: None }))
-    }
-
-    /// Takes over a newer commit; answers whether this is still what should answer.
-    fn refresh(&mut self) -> Result<bool> {
-        let Some(meta) = Fingerprint::of(&self.folder.join(META)) else { return Ok(false) };
-        if meta != self.meta {
-            self.snapshot = Arc::new(Snapshot::open(&self.index, &self.fields, Some(&self.snapshot))?);
-            self.meta = meta;
-        }
-        if self.looked_at.elapsed() >= LOOK_AT_FILES {
-            self.files.unchanged();
-            self.looked_at = Instant::now();
-        }
-        match self.files.damage() {
-            Some(reason) => Err(Error::Damaged { index: TEXT, reason: reason.to_owned() }),
-            None => Ok(true),
-        }
-    }
-}
-
-/// Runs code of the full-text engine, and makes an error of a panic: no wrong byte reaches it, so that this is only
-/// the last line against damage.
-fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Error::Damaged {
-            index: TEXT,
-            reason: format!("it made the search engine stop: {}", said.unwrap_or("no reason given")),
-        })
-    })
-}
-
 /// The searched text of a record, as the store has it now.
 fn stored_text(store: &dyn Store, row: Row) -> Result<Option<String>> {
     let stored = store.get_rows(&[row])?.pop().and_then(Lookup::found);
     Ok(stored.and_then(|stored| document(&stored.record).map(|document| document.text.into_owned())))
-}
-
-/// The cause of an error, for a person.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Damaged { reason, .. } => reason.clone(),
-        Error::Text { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// The query's words that a document has, those that count most first.

@@ -5,13 +5,14 @@
 //! - `words`: Han words of documents
 //! - `shape`: the kind and length of a document in one byte
 //! - `postings`: what scoring reads; a segment in memory
-//! - `query`: what users type
+//! - `query`: what users type; `query_terms`: its terms and their weights
 //! - `scoring`: BM25, a term at a time
+//! - `overlap`: n-grams of the same characters count less than independent terms
 //! - `lookup`: phrases and literal look-ups, verified on the stored text
 //! - `snippet`: the best passage, with the matches marked
 //! - `index`: the text index as a whole
 //! - `document`: which text of a record is searched
-//! - `writer`, `snapshot`: the index on the disk, written and read; `schema`: its fields
+//! - `writer`: the index on the disk, written; `reader`, `snapshot`: the same, read; `schema`: its fields
 //! - `folders`, `files`: where it lies, and how damage is noticed
 //! - `tail`: what is not in it yet
 //! - `verify`: comparing it with the store
@@ -22,8 +23,11 @@ mod files;
 mod folders;
 mod index;
 mod lookup;
+mod overlap;
 mod postings;
 mod query;
+mod query_terms;
+mod reader;
 mod schema;
 mod scoring;
 mod shape;
@@ -42,7 +46,7 @@ pub use document::{ARGUMENTS_BYTES_MAX, DOCUMENT_BYTES_MAX, ERROR_LINES_BYTES_MA
 pub use index::{TEXT, TextIndex};
 pub use lookup::{Load, VERIFIED_MAX};
 pub use postings::{MemorySegment, Segment, Statistics};
-pub use query::{Phrase, QUERY_CHARS_MAX, QUERY_TERMS_MAX, Query, QueryTerm};
+pub use query::{QUERY_CHARS_MAX, QUERY_TERMS_MAX, Query, QueryTerm};
 pub use schema::TEXT_FORMAT;
 pub use scoring::{Answer, Filter, Matched, Scored, Scorer, Scoring, TERM_KINDS};
 pub use shape::{SHAPES, Shape, TEXT_CLASSES, TextClass};

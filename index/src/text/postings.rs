@@ -29,6 +29,17 @@ impl Statistics {
         self.length[shape.class() as usize] -= f64::from(shape.length());
     }
 
+    /// The length that counts as neither short nor long in a class: the geometric mean of the mean of the class and
+    /// that of all documents. Within a class it is the spread that counts; between classes a longer kind of text
+    /// still has to match more.
+    pub(crate) fn typical_length(&self, class: usize) -> f32 {
+        let mean =
+            |documents: u32, length: f64| if documents == 0 { 1.0 } else { (length / f64::from(documents)).max(1.0) };
+        let own = mean(self.documents[class], self.length[class]);
+        let all = mean(self.documents.iter().sum(), self.length.iter().sum());
+        (own * all).sqrt() as f32
+    }
+
     /// Sums up two segments.
     pub fn merge(&mut self, other: &Self) {
         for class in 0..TEXT_CLASSES {

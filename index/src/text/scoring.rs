@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Mutex;
 
 use super::analysis::TermKind;
-use super::lookup::{self, Found, Load};
+use super::lookup::{Candidates, Load, VERIFIED_MAX, Verifier};
+use super::overlap;
 use super::postings::{Segment, Statistics};
 use super::query::Query;
 use super::shape::{SHAPES, Shape, TEXT_CLASSES};
@@ -19,6 +20,9 @@ pub struct Scoring {
     pub k1: [f32; TEXT_CLASSES],
     /// How much length counts, by class.
     pub b: [f32; TEXT_CLASSES],
+    /// How far the scores of n-grams that cover the same characters of the query replace each other (1) instead of
+    /// adding up (0).
+    pub overlap: f32,
     /// Factor of each kind of term, by [`TermKind`] as a number.
     pub weights: [f32; TERM_KINDS],
 }
@@ -30,17 +34,20 @@ impl Default for Scoring {
     fn default() -> Self {
         let mut weights = [1.0; TERM_KINDS];
         for (kind, weight) in [
-            (TermKind::HanUnigram, 0.4),
-            (TermKind::HiraganaBigram, 0.5),
+            (TermKind::HanUnigram, 0.8),
+            (TermKind::HiraganaBigram, 0.8),
+            (TermKind::KatakanaBigram, 0.8),
+            (TermKind::MixedBigram, 0.8),
             (TermKind::HanWord, 0.3),
             (TermKind::KatakanaWord, 0.5),
             (TermKind::HangulWord, 0.5),
             (TermKind::HangulStem, 0.5),
             (TermKind::HangulUnigram, 0.5),
+            (TermKind::Number, 1.2),
         ] {
             weights[kind as usize] = weight;
         }
-        Self { k1: [1.2, 1.2, 1.2], b: [0.4, 0.75, 0.75], weights }
+        Self { k1: [0.3, 0.9, 1.2], b: [0.5, 0.7, 0.75], overlap: 0.5, weights }
     }
 }
 
@@ -97,10 +104,23 @@ const POOLED_MAX: usize = 8;
 /// Frequencies up to this have their saturation in a table.
 const TABLED: usize = 4;
 
+/// The best documents by the plain sum whose overlaps are looked at; further down no document rises to the top.
+const RESCORED_MIN: usize = 100;
+
 /// A query term that some document has.
 struct Weighted {
     place: usize,
     weight: f32,
+}
+
+/// A query weighed against the statistics of the segments.
+struct Weighed<'a> {
+    query: &'a Query,
+    segments: &'a [&'a dyn Segment],
+    terms: Vec<Weighted>,
+    /// The weights of all terms of the query, found or not.
+    mass: f32,
+    saturation: Saturation,
 }
 
 impl Scorer {
@@ -109,7 +129,8 @@ impl Scorer {
         Self { scoring, pool: Mutex::default() }
     }
 
-    /// The best `limit` documents that have a term of the query and pass the filter, best first.
+    /// The best `limit` documents that have a term of the query and pass the filter, best first. Operators of the
+    /// query are not looked at; see [`Scorer::search`].
     ///
     /// Document frequencies, counts and mean lengths are those of the live documents of all segments. Equal scores
     /// are ordered by [`Segment::tie_key`], largest first, then by segment and number.
@@ -120,50 +141,10 @@ impl Scorer {
         filter: Option<&Filter<'_>>,
         limit: usize,
     ) -> io::Result<Vec<Scored>> {
-        let mut statistics = Statistics::default();
-        for segment in segments {
-            statistics.merge(&segment.statistics());
-        }
-        let documents: u32 = statistics.documents.iter().sum();
-        if documents == 0 || limit == 0 {
-            return Ok(Vec::new());
-        }
-        let mut terms = Vec::new();
-        let mut mass = 0.0;
-        for (place, term) in query.terms.iter().enumerate() {
-            let mut frequency = 0;
-            for segment in segments {
-                frequency += segment.doc_freq(&term.term)?;
-            }
-            let weight = self.scoring.weights[term.kind as usize] * term.repetitions as f32 * idf(documents, frequency);
-            if !term.guessed {
-                mass += weight;
-            }
-            if frequency > 0 && weight > 0.0 {
-                terms.push(Weighted { place, weight });
-            }
-        }
-        let saturation = self.saturation(&statistics);
-        let mut best = Best::new(limit);
-        for (number, segment) in segments.iter().enumerate() {
-            let shapes = segment.shapes();
-            let mut scores = self.accumulators(shapes.len());
-            for term in &terms {
-                segment.postings(&query.terms[term.place].term, &mut |docs, frequencies| {
-                    saturation.accumulate(term.weight, docs, frequencies, shapes, &mut scores);
-                })?;
-            }
-            for (doc, &score) in scores.iter().enumerate() {
-                if score > best.threshold {
-                    let doc = doc as u32;
-                    if segment.is_alive(doc) && filter.is_none_or(|filter| filter(number, doc)) {
-                        best.push(score, segment.tie_key(doc), number, doc);
-                    }
-                }
-            }
-            self.release(scores);
-        }
-        self.explain(query, segments, &terms, mass, &saturation, best.finish())
+        let weighed = self.weigh(query, segments)?;
+        let passes = |segment: usize, doc: u32| filter.is_none_or(|filter| filter(segment, doc));
+        let ranked = self.rank(&weighed, &passes, limit.max(RESCORED_MIN))?;
+        self.finish(&weighed, ranked, limit)
     }
 
     /// Searches as [`Scorer::score`] does, and honours phrases, exclusions and literal look-ups, which are verified
@@ -180,81 +161,127 @@ impl Scorer {
         limit: usize,
         load: &Load<'_>,
     ) -> io::Result<Answer> {
-        let mut answer = Answer::default();
-        let passes = |segment: usize, doc: u32| filter.is_none_or(|filter| filter(segment, doc));
-        let mut excluded = Vec::new();
-        for phrase in &query.excluded {
-            let found = lookup::find(phrase, segments, &passes, load)?;
-            answer.cut |= found.cut;
-            excluded.push(found);
-        }
+        let weighed = self.weigh(query, segments)?;
+        let verifier = Verifier::new(load);
+        let excluded = Candidates::find_all(&query.excluded, segments)?;
+        // An exclusion that nobody could verify holds: what the user does not want is worse than a gap.
         let passes = |segment: usize, doc: u32| {
-            !excluded.iter().any(|found| found.contains(segment, doc)) && passes(segment, doc)
+            filter.is_none_or(|filter| filter(segment, doc))
+                && !excluded.iter().any(|excluded| {
+                    excluded.contains(segment, doc) && verifier.verify(excluded, segment, doc).unwrap_or(true)
+                })
         };
-        let mut required: Option<Found> = None;
-        for phrase in &query.phrases {
-            let found = match &required {
-                None => lookup::find(phrase, segments, &passes, load)?,
-                Some(held) => lookup::find(phrase, segments, &|segment, doc| held.contains(segment, doc), load)?,
-            };
-            answer.cut |= found.cut;
-            required = Some(found);
-        }
-        if let Some(found) = required {
-            if !found.docs.is_empty() || query.only_phrases {
-                let held = |segment: usize, doc: u32| found.contains(segment, doc);
-                answer.hits = self.score(query, segments, Some(&held), limit)?;
+        let mut answer = Answer::default();
+        let required = Candidates::find_all(&query.phrases, segments)?;
+        let literal = Candidates::find_all(query.literal.as_slice(), segments)?;
+        if !required.is_empty() {
+            let held = self.holding(&weighed, &required, &passes, &verifier, limit)?;
+            if !held.is_empty() || query.only_phrases {
+                answer.hits = self.finish(&weighed, held, limit)?;
+                answer.cut = verifier.is_exhausted();
                 return Ok(answer);
             }
             answer.relaxed = true;
         }
-        if let Some(phrase) = &query.literal {
-            let found = lookup::find(phrase, segments, &passes, load)?;
-            answer.cut |= found.cut;
-            answer.hits = self.score(query, segments, Some(&|segment, doc| found.contains(segment, doc)), limit)?;
-            if answer.hits.len() < limit {
-                let others = |segment: usize, doc: u32| !found.contains(segment, doc) && passes(segment, doc);
-                let rest = self.score(query, segments, Some(&others), limit - answer.hits.len())?;
-                answer.hits.extend(rest);
-            }
-            return Ok(answer);
+        let first = match literal.is_empty() {
+            true => Vec::new(),
+            false => self.holding(&weighed, &literal, &passes, &verifier, limit)?,
+        };
+        if first.len() < limit {
+            let mut known: Vec<(usize, u32)> = first.iter().map(|ranked| (ranked.segment, ranked.doc)).collect();
+            known.sort_unstable();
+            let others =
+                |segment: usize, doc: u32| known.binary_search(&(segment, doc)).is_err() && passes(segment, doc);
+            let rest = limit - first.len();
+            let ranked = self.rank(&weighed, &others, rest.max(RESCORED_MIN))?;
+            answer.hits = self.finish(&weighed, first, limit)?;
+            answer.hits.extend(self.finish(&weighed, ranked, rest)?);
+        } else {
+            answer.hits = self.finish(&weighed, first, limit)?;
         }
-        answer.hits = self.score(query, segments, Some(&passes), limit)?;
+        answer.cut = verifier.is_exhausted();
         Ok(answer)
     }
 
-    fn saturation(&self, statistics: &Statistics) -> Saturation {
-        let mut norms = [0.0; SHAPES];
-        let documents: u32 = statistics.documents.iter().sum();
-        let overall = (statistics.length.iter().sum::<f64>() / f64::from(documents.max(1))) as f32;
-        for (byte, norm) in norms.iter_mut().enumerate() {
-            let shape = Shape::from_u8(byte as u8);
-            let class = shape.class() as usize;
-            let (k1, b) = (self.scoring.k1[class], self.scoring.b[class]);
-            *norm = k1 * (1.0 - b + b * shape.length() / overall.max(1.0));
+    /// The best documents that hold all of the phrases, at most `limit`, found by verifying from the best down.
+    fn holding(
+        &self,
+        weighed: &Weighed<'_>,
+        phrases: &[Candidates<'_>],
+        passes: &Filter<'_>,
+        verifier: &Verifier<'_>,
+        limit: usize,
+    ) -> io::Result<Vec<Ranked>> {
+        if phrases.iter().any(Candidates::is_empty) {
+            return Ok(Vec::new());
         }
-        let mut table = [[0.0; SHAPES]; TABLED];
-        let mut gain = [0.0; SHAPES];
-        for byte in 0..SHAPES {
-            gain[byte] = self.scoring.k1[Shape::from_u8(byte as u8).class() as usize] + 1.0;
-            for (frequency, row) in table.iter_mut().enumerate() {
-                row[byte] = saturate(frequency as u32 + 1, norms[byte], gain[byte]);
-            }
-        }
-        Saturation { norms, gain, table }
+        let may_hold = |segment: usize, doc: u32| {
+            phrases.iter().all(|phrase| phrase.contains(segment, doc)) && passes(segment, doc)
+        };
+        // One more than can be verified, so that reaching the limit is noticed.
+        let mut ranked = self.rank(weighed, &may_hold, VERIFIED_MAX.max(limit) + 1)?;
+        let mut held = 0;
+        ranked.retain(|ranked| {
+            let holds = held < limit
+                && phrases.iter().all(|phrase| verifier.verify(phrase, ranked.segment, ranked.doc).unwrap_or(false));
+            held += usize::from(holds);
+            holds
+        });
+        Ok(ranked)
     }
 
-    /// Finds out for each document which terms it has.
-    fn explain(
-        &self,
-        query: &Query,
-        segments: &[&dyn Segment],
-        terms: &[Weighted],
-        mass: f32,
-        saturation: &Saturation,
-        best: Vec<Ranked>,
-    ) -> io::Result<Vec<Scored>> {
-        let mut scored: Vec<Scored> = best
+    fn weigh<'a>(&self, query: &'a Query, segments: &'a [&'a dyn Segment]) -> io::Result<Weighed<'a>> {
+        let mut statistics = Statistics::default();
+        for segment in segments {
+            statistics.merge(&segment.statistics());
+        }
+        let documents = statistics.documents.iter().sum();
+        let mut terms = Vec::new();
+        let mut mass = 0.0;
+        for (place, term) in query.terms().iter().enumerate() {
+            let mut frequency = 0;
+            for segment in segments {
+                frequency += segment.doc_freq(&term.term)?;
+            }
+            let weight = self.scoring.weights[term.kind as usize] * term.weight * idf(documents, frequency);
+            if !term.guessed {
+                mass += weight;
+            }
+            if frequency > 0 && weight > 0.0 {
+                terms.push(Weighted { place, weight });
+            }
+        }
+        let saturation = Saturation::new(&self.scoring, &statistics);
+        Ok(Weighed { query, segments, terms, mass, saturation })
+    }
+
+    /// The best `limit` documents by the sum of their terms' scores.
+    fn rank(&self, weighed: &Weighed<'_>, passes: &Filter<'_>, limit: usize) -> io::Result<Vec<Ranked>> {
+        let mut best = Best::new(limit);
+        for (number, segment) in weighed.segments.iter().enumerate() {
+            let shapes = segment.shapes();
+            let mut scores = self.accumulators(shapes.len());
+            for term in &weighed.terms {
+                segment.postings(&weighed.query.terms()[term.place].term, &mut |docs, frequencies| {
+                    weighed.saturation.accumulate(term.weight, docs, frequencies, shapes, &mut scores);
+                })?;
+            }
+            for (doc, &score) in scores.iter().enumerate() {
+                if score > best.threshold {
+                    let doc = doc as u32;
+                    if segment.is_alive(doc) && passes(number, doc) {
+                        best.push(score, segment.tie_key(doc), number, doc);
+                    }
+                }
+            }
+            self.release(scores);
+        }
+        Ok(best.finish())
+    }
+
+    /// Finds out which terms each document has, discounts overlaps and orders the best `limit` anew.
+    fn finish(&self, weighed: &Weighed<'_>, ranked: Vec<Ranked>, limit: usize) -> io::Result<Vec<Scored>> {
+        let mut scored: Vec<Scored> = ranked
             .iter()
             .map(|ranked| Scored {
                 segment: ranked.segment,
@@ -264,7 +291,7 @@ impl Scorer {
                 matched: Vec::new(),
             })
             .collect();
-        for (number, segment) in segments.iter().enumerate() {
+        for (number, segment) in weighed.segments.iter().enumerate() {
             let mut places: Vec<usize> = (0..scored.len()).filter(|&i| scored[i].segment == number).collect();
             if places.is_empty() {
                 continue;
@@ -272,25 +299,36 @@ impl Scorer {
             places.sort_unstable_by_key(|&i| scored[i].doc);
             let docs: Vec<u32> = places.iter().map(|&i| scored[i].doc).collect();
             let mut frequencies = vec![0; docs.len()];
-            for term in terms {
-                let asked = &query.terms[term.place];
+            for term in &weighed.terms {
+                let asked = &weighed.query.terms()[term.place];
                 segment.frequencies(&asked.term, &docs, &mut frequencies)?;
                 for (&place, &frequency) in places.iter().zip(&frequencies) {
                     if frequency > 0 {
-                        let shape = segment.shapes()[scored[place].doc as usize];
-                        let score = term.weight * saturation.of(frequency, shape);
-                        scored[place].matched.push(Matched { term: term.place, frequency, score });
-                        if !asked.guessed && mass > 0.0 {
-                            scored[place].coverage += term.weight / mass;
+                        let hit = &mut scored[place];
+                        let shape = segment.shapes()[hit.doc as usize];
+                        let score = term.weight * weighed.saturation.of(frequency, shape);
+                        hit.matched.push(Matched { term: term.place, frequency, score });
+                        if !asked.guessed {
+                            hit.coverage = (hit.coverage + term.weight / weighed.mass).min(1.0);
                         }
                     }
                 }
             }
         }
+        let mut overlap = overlap::Discount::new(weighed.query, self.scoring.overlap);
+        let mut places: Vec<usize> = (0..scored.len()).collect();
         for hit in &mut scored {
-            hit.coverage = hit.coverage.min(1.0);
+            hit.score -= overlap.of(&hit.matched);
         }
-        Ok(scored)
+        places.sort_by(|&a, &b| {
+            let tie = |i: usize| {
+                std::cmp::Reverse((ranked[i].tie_key, std::cmp::Reverse((ranked[i].segment, ranked[i].doc))))
+            };
+            scored[b].score.total_cmp(&scored[a].score).then_with(|| tie(a).cmp(&tie(b)))
+        });
+        places.truncate(limit);
+        let mut slots: Vec<Option<Scored>> = scored.into_iter().map(Some).collect();
+        Ok(places.into_iter().filter_map(|place| slots[place].take()).collect())
     }
 
     fn accumulators(&self, len: usize) -> Vec<f32> {
@@ -327,6 +365,23 @@ struct Saturation {
 }
 
 impl Saturation {
+    fn new(scoring: &Scoring, statistics: &Statistics) -> Self {
+        let mut norms = [0.0; SHAPES];
+        let mut gain = [0.0; SHAPES];
+        let mut table = [[0.0; SHAPES]; TABLED];
+        for byte in 0..SHAPES {
+            let shape = Shape::from_u8(byte as u8);
+            let class = shape.class() as usize;
+            let (k1, b) = (scoring.k1[class], scoring.b[class]);
+            norms[byte] = k1 * (1.0 - b + b * shape.length() / statistics.typical_length(class));
+            gain[byte] = k1 + 1.0;
+            for (frequency, row) in table.iter_mut().enumerate() {
+                row[byte] = saturate(frequency as u32 + 1, norms[byte], gain[byte]);
+            }
+        }
+        Self { norms, gain, table }
+    }
+
     fn of(&self, frequency: u32, shape: Shape) -> f32 {
         let byte = shape.to_u8() as usize;
         match self.table.get(frequency as usize - 1) {

@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 use unicode_segmentation::GraphemeCursor;
 
 use super::analysis::{self, Buffers, Folded, NoWords, TermKind};
-use super::query::{Phrase, Query};
+use super::lookup::Phrase;
+use super::query::Query;
 
 /// A passage of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,16 +69,16 @@ pub fn snippet(text: &str, query: &Query, max_chars: usize) -> Snippet {
 
 fn marks(folded: &Folded, query: &Query) -> Vec<Mark> {
     let places: FxHashMap<&str, usize> =
-        query.terms.iter().enumerate().map(|(place, term)| (term.term.as_str(), place)).collect();
+        query.terms().iter().enumerate().map(|(place, term)| (term.term.as_str(), place)).collect();
     let mut marks = Vec::new();
     analysis::terms(folded, &mut Buffers::default(), &mut NoWords, &mut |term, kind, range| {
         if let Some(&place) = places.get(term) {
             marks.push(Mark { range, term: place, weight: weight(kind) });
         }
     });
-    let mut term = query.terms.len();
+    let mut term = query.terms().len();
     let mut mark_phrase = |phrase: &Phrase| {
-        for (at, found) in folded.text().match_indices(&phrase.folded) {
+        for (at, found) in folded.text().match_indices(phrase.folded()) {
             let range = folded.index_of(at)..folded.index_of(at + found.len());
             marks.push(Mark { range, term, weight: WHOLE });
         }

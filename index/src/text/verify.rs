@@ -5,7 +5,7 @@ use harness_memory::{Lookup, ReadSet, Row, Store};
 use rustc_hash::FxHashSet;
 
 use super::document::document;
-use super::index::TextIndex;
+use super::index::{TEXT, TextIndex};
 use crate::error::{Error, Result};
 use crate::index::{Index, Search};
 
@@ -35,12 +35,15 @@ impl TextIndex {
         let rebuild = "run `harness index rebuild`".to_owned();
         let Some(snapshot) = self.snapshot_of(store)? else {
             let found = self.search(store, &Search::new("", &ReadSet::everything(), 1))?;
+            if store.head()?.seq == 0 {
+                return Ok(findings);
+            }
             let why = found.cuts.into_iter().find(|cut| cut.code == "text-rebuild");
             let what = why.map_or("there is no text index yet".to_owned(), |cut| cut.hint);
             return Ok(vec![Finding { code: "index-missing", what, hint: "run `harness index follow`".into() }]);
         };
         if let Some(what) = self.check_files() {
-            self.report_damage(&what);
+            self.report(&Error::Damaged { index: TEXT, reason: what.clone() });
             let what = format!("the text index is damaged: {what}");
             return Ok(vec![Finding { code: "index-damaged", what, hint: rebuild }]);
         }

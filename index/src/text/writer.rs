@@ -9,6 +9,7 @@ use tantivy::{Index, IndexSettings, IndexWriter, TantivyDocument, Term};
 
 use super::document::{self, Document};
 use super::files::CheckedFiles;
+use super::folders;
 use super::schema::{self, BETWEEN_TERMS, Fields, TEXT_FORMAT};
 use super::snapshot::{Payload, Snapshot};
 use super::{Analyzer, Dictionary, Shape};
@@ -114,9 +115,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits for merges and closes.
+    /// Waits for merges and closes. A merge reads all of what it merges, so that damage is found here if anywhere.
     pub(crate) fn settle(self) -> Result<()> {
-        self.writer.wait_merging_threads().map_err(Error::text("merge the segments of"))
+        let merged = self.writer.wait_merging_threads().map_err(Error::text("merge the segments of"));
+        match self.files.damage() {
+            Some(reason) => {
+                folders::mark_damaged(&self.folder, reason);
+                Err(Error::Damaged { index: "text", reason: reason.to_owned() })
+            }
+            None => merged,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod variants;
 use std::ops::Range;
 
 pub(crate) use cjk::write_kana_word;
-pub(crate) use class::Class;
+pub(crate) use class::{Class, class_of};
 pub use fold::{FOLDED_BYTES_MAX, Folded};
 pub(crate) use latin::join_words;
 pub(crate) use stop::{is_stop_word, mask_questions};
