@@ -68,9 +68,9 @@ pub(crate) fn recall(store: &dyn Store, text: &TextIndex, query: &Query, reads: 
         candidate.score = normal(candidate.score, best) + outcome_prior(&stored.record);
     }
     rank_below_successors(&mut ranked, &replaced_by);
-    let most = 1.0 + SUCCESS_PRIOR;
     ranked.sort_by(|(a, x), (b, y)| b.score.total_cmp(&a.score).then(y.row.cmp(&x.row)));
     ranked.truncate(limit);
+    let most = ranked.first().map_or(1.0, |(candidate, _)| candidate.score.max(f32::MIN_POSITIVE));
     answer.confidence = ranked.first().map_or(0.0, |(candidate, _)| candidate.coverage.clamp(0.0, 1.0));
     let parsed = TextQuery::parse(question);
     answer.hits = ranked
