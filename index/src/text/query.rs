@@ -189,7 +189,8 @@ mod tests {
     use super::*;
 
     fn terms(text: &str) -> Vec<String> {
-        Query::parse(text).terms().iter().filter(|term| !term.guessed).map(|term| term.term.clone()).collect()
+        let said = |term: &&QueryTerm| !term.guessed && term.kind != TermKind::Exact;
+        Query::parse(text).terms().iter().filter(said).map(|term| term.term.clone()).collect()
     }
 
     #[test]

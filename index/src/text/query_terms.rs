@@ -62,6 +62,12 @@ impl QueryTerms {
                 if stop && drop_stop_words && stands_alone(folded, &span) {
                     return;
                 }
+            } else if kind == TermKind::Exact
+                && drop_stop_words
+                && is_stop_word(folded.slice(span.clone()))
+                && stands_alone(folded, &span)
+            {
+                return;
             } else if kind == TermKind::Number {
                 words.push((span.clone(), false));
             }
@@ -145,7 +151,10 @@ impl QueryTerms {
 
 /// Whether terms of this kind overlap with each other, because they are cut from runs without spaces.
 pub(super) fn is_piece(kind: TermKind) -> bool {
-    !matches!(kind, TermKind::Word | TermKind::Part | TermKind::Whole | TermKind::Number | TermKind::Symbol)
+    !matches!(
+        kind,
+        TermKind::Word | TermKind::Exact | TermKind::Part | TermKind::Whole | TermKind::Number | TermKind::Symbol
+    )
 }
 
 /// For each character the length of the run of one script that it is in.

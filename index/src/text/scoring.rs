@@ -43,11 +43,12 @@ impl Default for Scoring {
             (TermKind::HangulWord, 0.5),
             (TermKind::HangulStem, 0.5),
             (TermKind::HangulUnigram, 0.5),
+            (TermKind::Exact, 0.2),
             (TermKind::Number, 1.2),
         ] {
             weights[kind as usize] = weight;
         }
-        Self { k1: [0.3, 0.9, 1.2], b: [0.5, 0.7, 0.75], overlap: 0.5, weights }
+        Self { k1: [0.25, 0.9, 1.0], b: [0.5, 0.7, 0.75], overlap: 0.5, weights }
     }
 }
 

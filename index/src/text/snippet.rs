@@ -92,7 +92,7 @@ fn marks(folded: &Folded, query: &Query) -> Vec<Mark> {
 fn weight(kind: TermKind) -> f32 {
     match kind {
         TermKind::HanUnigram | TermKind::HangulUnigram | TermKind::HiraganaBigram => WEAK,
-        TermKind::MixedBigram | TermKind::HangulBigram | TermKind::Part | TermKind::Single => 1.0,
+        TermKind::MixedBigram | TermKind::HangulBigram | TermKind::Part | TermKind::Exact | TermKind::Single => 1.0,
         TermKind::HanBigram | TermKind::KatakanaBigram | TermKind::Number | TermKind::Symbol => 2.0,
         TermKind::Word | TermKind::HangulStem | TermKind::HangulWord | TermKind::Counted => 3.0,
         TermKind::HanWord | TermKind::KatakanaWord | TermKind::Whole => 4.0,

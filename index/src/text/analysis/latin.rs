@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use frostem::{Algorithm, Stemmer};
 
-use super::{Class, Folded, Sink, TermKind, capped};
+use super::{Class, EXACT_PREFIX, Folded, Sink, TermKind, capped};
 
 /// A token with more parts than this is a key or encoded data: its parts are noise, and it is only found whole.
 const PARTS_MAX: usize = 8;
@@ -83,7 +83,7 @@ pub(super) fn terms(folded: &Folded, range: Range<usize>, buffers: &mut super::B
         split_parts(folded, component.clone(), parts);
         let whole = folded.slice(component.clone());
         if parts.len() == 1 {
-            emit_part(folded, parts[0].clone(), true, sink);
+            emit_part(folded, parts[0].clone(), true, term, sink);
         } else {
             if is_hash(whole) {
                 let prefix = component.start..component.start + HASH_CHARS_MIN;
@@ -92,7 +92,7 @@ pub(super) fn terms(folded: &Folded, range: Range<usize>, buffers: &mut super::B
                 }
             } else if parts.len() <= PARTS_MAX {
                 for part in parts.iter() {
-                    emit_part(folded, part.clone(), false, sink);
+                    emit_part(folded, part.clone(), false, term, sink);
                 }
             }
             sink(capped(whole), TermKind::Whole, component.clone());
@@ -173,14 +173,19 @@ fn split_parts(folded: &Folded, component: Range<usize>, parts: &mut Vec<Range<u
     parts.push(start..component.end);
 }
 
-fn emit_part(folded: &Folded, part: Range<usize>, alone: bool, sink: &mut impl Sink) {
-    let text = folded.slice(part.clone());
+fn emit_part(folded: &Folded, part: Range<usize>, alone: bool, term: &mut String, sink: &mut impl Sink) {
+    let text = capped(folded.slice(part.clone()));
     if folded.class(part.start) == Class::Digit {
-        sink(capped(text), TermKind::Number, part);
-    } else if alone {
-        sink(&stem(capped(text)), TermKind::Word, part);
-    } else if part.len() > 1 {
-        sink(&stem(capped(text)), TermKind::Part, part);
+        sink(text, TermKind::Number, part);
+    } else if alone || part.len() > 1 {
+        let stem = stem(text);
+        if stem != text {
+            term.clear();
+            term.push(EXACT_PREFIX);
+            term.push_str(text);
+            sink(capped(term), TermKind::Exact, part.clone());
+        }
+        sink(&stem, if alone { TermKind::Word } else { TermKind::Part }, part);
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) const WORD_PREFIX: char = '\u{1}';
 /// Starts the terms that are Hangul words and stems, for the same reason.
 pub(crate) const HANGUL_WORD_PREFIX: char = '\u{2}';
 
+/// Starts the terms that are words as written, beside their stems.
+pub(crate) const EXACT_PREFIX: char = '\u{3}';
+
 /// What a term is made of, which decides its weight in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -64,6 +67,8 @@ pub enum TermKind {
     HangulUnigram,
     /// A word of a script with spaces, stemmed.
     Word,
+    /// A word or part of an identifier as written, where its stem is another.
+    Exact,
     /// A part of an identifier, stemmed.
     Part,
     /// An identifier, path segment or pair of neighbours whole, without its separators.
@@ -77,7 +82,7 @@ pub enum TermKind {
 }
 
 impl TermKind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::HanUnigram,
         Self::HanBigram,
         Self::HiraganaBigram,
@@ -91,6 +96,7 @@ impl TermKind {
         Self::HangulBigram,
         Self::HangulUnigram,
         Self::Word,
+        Self::Exact,
         Self::Part,
         Self::Whole,
         Self::Number,

@@ -14,7 +14,7 @@ const ENGLISH: &str = "a about all am an and any are aren as at be been being bu
     into is isn it its itself just ll me more most my myself no nor not of off on once only or other our ours out over \
     own re same shan she should shouldn so some such than that the their theirs them themselves then there these they \
     this those through to too under until up ve very was wasn we were weren what when where which while who whom whose \
-    why will with won would wouldn you your yours yourself please tell";
+    why will with won would wouldn you your yours yourself please tell many much";
 
 /// Whether a folded word of a script with spaces is left out of queries.
 pub(crate) fn is_stop_word(word: &str) -> bool {
@@ -22,13 +22,16 @@ pub(crate) fn is_stop_word(word: &str) -> bool {
     WORDS.get_or_init(|| ENGLISH.split_whitespace().collect()).contains(word)
 }
 
-/// Question and function phrases of Chinese and Japanese.
-const PHRASES: &str = "什么 什么时候 什么时间 什么样 什么人 什么地方 什么叫 为什么 为何 是什么 有什么 叫什么 甚么 怎么 怎么样 怎么办 怎样 怎么处理 如何 \
-    哪 哪个 哪一个 哪些 哪一些 哪里 哪儿 哪位 哪一位 哪种 哪一种 哪一 哪两个 哪几个 哪几 哪项 哪方面 谁 是谁 谁的 何 何时 何地 何处 何种 何者 何人 \
-    几 几个 多少 多少个 多久 多 是否 有没有 是不是 能不能 可不可以 请问 一下 吗 呢 吧 啊 呀 的 了 若干 之前 上次 \
-    なに なん 何 何が 何を 何の 何で 何か 何と 何に 何は 何という 何といいますか 何ですか 何でしょうか 何と呼ばれる いつ いつから \
-    どこ どこで どこに どこの どこから どれ どの どのような どのように どのくらい どれくらい どんな どう どうして どちら だれ だれが だれの 誰 誰が 誰の 誰に なぜ いくつ いくら \
-    ですか でしょうか ますか ましたか でしたか のか か という といいますか ください 教えて";
+/// Question and function phrases of Chinese and Japanese. What stands after `|` must follow but stays in the query,
+/// `$` wants the end of a clause, and `=` keeps a word in which a shorter phrase would be found.
+const PHRASES: &str = "什么 什么时候 什么时间 什么样 什么人 什么地方 什么叫 叫什么 是什么 有什么 为什么 为何 怎么 怎么样 怎么办 怎样 怎么处理 如何 \
+    哪 哪个 哪一个 哪些 哪一些 哪里 哪儿 哪位 哪一位 哪种 哪一种 哪一 哪两个 哪几个 哪几 哪项 哪方面 =哪吒 谁 是谁 谁的 何时 何地 何处 何种 何者 何人 \
+    几个 几|年 几|月 几|日 几|号 几|天 几|次 几|种 几|位 几|岁 几|人 几|点 几|层 几|条 几|座 几|枚 几|名 \
+    多少 多少个 多久 多|长 多|大 多|高 多|远 多|深 多|宽 多|重 多|厚 多|快 多|久 \
+    是否 有没有 是不是 能不能 可不可以 请问 若干 吗$ 呢$ 吧$ 啊$ 呀$ \
+    なに なん 何|が 何|を 何|の 何|で 何|か 何|と 何|に 何|は 何|も 何$ 何|年 何|月 何|日 何|人 何|歳 何|回 何|番目 何|時 何|度 何|つ \
+    いつ いつ|から いつ|まで =いつも =いつか どこ どこ|で どこ|に どこ|の どこ|から どこ|まで =どこか どれ どの どのよう どのくらい どれくらい どんな どう =どうして どうやって =どうも どちら \
+    だれ 誰 なぜ いくつ いくら か$ のか$ 教えて";
 
 /// Korean question words, compared with the stem of a word.
 const KOREAN: &str = "무엇 무엇이 무엇인 무엇인가 무엇인가요 무엇입니까 무슨 뭐 뭐야 뭔가 뭔지 뭘 어디 어디서 어디에 어디야 어디인가요 어디인지 누구 누가 누구야 누구인가 언제 언제야 언제인지 \
@@ -41,9 +44,9 @@ pub(crate) fn mask_questions(folded: &mut Folded) {
     while at < folded.len() {
         let class = folded.class(at);
         if class.is_paired() {
-            let length = phrase_at(folded, at);
-            masked.extend(at..at + length);
-            at += length.max(1);
+            let (taken, hidden) = phrase_at(folded, at).unwrap_or((1, 0));
+            masked.extend(at..at + hidden);
+            at += taken;
         } else if class == Class::Hangul {
             let mut end = at;
             while folded.class(end) == Class::Hangul {
@@ -68,31 +71,49 @@ pub(crate) fn mask_questions(folded: &mut Folded) {
     }
 }
 
-/// The length of the longest phrase of the list that starts at `at`, or 0.
-fn phrase_at(folded: &Folded, at: usize) -> usize {
+/// How many characters from `at` the longest matching phrase takes, and how many of them it masks.
+fn phrase_at(folded: &Folded, at: usize) -> Option<(usize, usize)> {
     let phrases = phrases();
-    let Some(&longest) = folded.slice(at..at + 1).chars().next().and_then(|first| phrases.longest.get(&first)) else {
-        return 0;
-    };
-    (1..=longest.min(folded.len() - at)).rev().find(|&n| phrases.all.contains(folded.slice(at..at + n))).unwrap_or(0)
+    let first = folded.slice(at..at + 1).chars().next()?;
+    let longest = *phrases.longest.get(&first)?;
+    (1..=longest.min(folded.len() - at)).rev().find_map(|length| {
+        let phrase = phrases.all.get(folded.slice(at..at + length))?;
+        let ends = !phrase.at_end || !folded.class(at + length).is_paired();
+        // Katakana spells names and loan words, which only look like the phrase once folded.
+        let katakana = (at..at + length).any(|i| folded.class(i) == Class::Katakana);
+        (ends && !katakana).then_some((if phrase.masked == 0 { length } else { phrase.masked }, phrase.masked))
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Phrase {
+    masked: usize,
+    at_end: bool,
 }
 
 struct Phrases {
-    all: FxHashSet<String>,
+    all: FxHashMap<String, Phrase>,
     longest: FxHashMap<char, usize>,
 }
 
 fn phrases() -> &'static Phrases {
     static FOLDED: OnceLock<Phrases> = OnceLock::new();
     FOLDED.get_or_init(|| {
-        let all: FxHashSet<String> =
-            PHRASES.split_whitespace().map(|phrase| Folded::new(phrase).text().to_owned()).collect();
+        let mut all = FxHashMap::default();
         let mut longest = FxHashMap::default();
-        for phrase in &all {
-            if let Some(first) = phrase.chars().next() {
-                let length = longest.entry(first).or_insert(0);
-                *length = phrase.chars().count().max(*length);
+        for entry in PHRASES.split_whitespace() {
+            let kept = entry.starts_with('=');
+            let at_end = entry.ends_with('$');
+            let (masked, follows) = entry.split_once('|').unwrap_or((entry, ""));
+            let fold = |text: &str| Folded::new(text.trim_matches(['=', '$'])).text().to_owned();
+            let (masked, text) = (fold(masked), fold(masked) + &fold(follows));
+            let length = text.chars().count();
+            let masked = if kept { 0 } else { masked.chars().count() };
+            if let Some(first) = text.chars().next() {
+                let most = longest.entry(first).or_insert(0);
+                *most = length.max(*most);
             }
+            all.insert(text, Phrase { masked, at_end });
         }
         Phrases { all, longest }
     })
