@@ -144,8 +144,9 @@ impl App {
     pub(crate) fn finish(&self) {
         let Some(engine) = self.engine.get().filter(|_| self.wrote.get() && !interrupt::requested()) else { return };
         match engine.tail_is_long() {
-            Ok(true) => follower::start(&self.home),
-            Ok(false) => {}
+            // One that follows already would only send the new one away.
+            Ok(true) if engine.follower().is_none() => follower::start(&self.home),
+            Ok(_) => {}
             Err(error) => tracing::info!("cannot tell whether a follower is needed: {error}"),
         }
     }

@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 
 const FIRST_PAGE: &str = "\
 Examples:
+  harness demo                                        see it work, on bundled sample data
   harness remember \"staging deploys need the VPN\"     keep a note
   harness recall search \"how do I deploy\"             find it again, in any language
   harness session import                              read the transcripts of your coding tools

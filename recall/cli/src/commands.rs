@@ -21,6 +21,7 @@ use crate::{demo, eval};
 /// What `harness` can be told to do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Args),
     /// Find what was said and done, and look at it
     #[command(subcommand)]
     Recall(recall::Command),
@@ -37,7 +38,6 @@ pub(crate) enum Command {
     Index(index::Command),
     Status(status::Args),
     Doctor(doctor::Args),
-    Demo(demo::Args),
     Eval(eval::Args),
     Completions(completions::Args),
 }
@@ -45,6 +45,7 @@ pub(crate) enum Command {
 /// Runs one command.
 pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     match command {
+        Command::Demo(args) => demo::run(args, app),
         Command::Recall(command) => recall::run(command, app),
         Command::Remember(args) => remember::run(args, app),
         Command::Forget(args) => forget::run(args, app),
@@ -53,7 +54,6 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Index(command) => index::run(command, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),
-        Command::Demo(args) => demo::run(args, app),
         Command::Eval(args) => eval::run(args, app),
         Command::Completions(args) => completions::run(args, app),
     }

@@ -4,6 +4,7 @@ mod home;
 
 use std::io::Write;
 
+use anyhow::Context;
 use harness_memory::Store;
 use harness_memory::store::Finding;
 use harness_recall::Engine;
@@ -16,15 +17,20 @@ use crate::{interrupt, render, report};
 
 /// Check everything, say what is wrong, what it means, and which command mends it
 ///
-/// Reads every row of the store and compares every index with it. Changes nothing.
+/// Reads every row of the store and compares every index with it. Without --fix it changes nothing.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   harness doctor
+  harness doctor --fix
   harness doctor --json | jq 'select(.ok | not)'
 
 Exit codes: 0 all is well, 1 something is wrong, 2 the check itself failed.")]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Mend what can be mended at no loss: permissions, indexes, and the report of a loss that was read
+    #[arg(long)]
+    fix: bool,
+}
 
 /// What one check said.
 #[derive(Serialize)]
@@ -52,9 +58,14 @@ impl Checked {
     }
 }
 
-pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let mut wrong = 0u64;
+    let mut rebuilt = false;
     let mut say = |checked: Checked| {
+        if args.fix && !checked.ok && fix(app, &checked, &mut rebuilt)? {
+            let Checked { check, what, .. } = checked;
+            return print(app, &Checked::well(check, format!("mended: {what}")));
+        }
         wrong += u64::from(!checked.ok);
         print(app, &checked)
     };
@@ -87,6 +98,32 @@ pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(if wrong == 0 { Exit::Found } else { Exit::Nothing })
 }
 
+/// Mends one finding where that costs nothing, and answers whether it did.
+fn fix(app: &App, checked: &Checked, rebuilt: &mut bool) -> anyhow::Result<bool> {
+    match (checked.check, checked.code) {
+        #[cfg(unix)]
+        ("home", Some("open")) => {
+            use std::os::unix::fs::PermissionsExt;
+            let private = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(&app.home, private).context("cannot make the home private")?;
+            Ok(true)
+        }
+        ("store", Some("tail-lost")) => {
+            app.engine()?.store().acknowledge_lost_tail().context("cannot end the report of a lost tail")?;
+            Ok(true)
+        }
+        // One rebuild mends all findings.
+        ("index", Some(_)) if *rebuilt => Ok(true),
+        ("index", Some(_)) => {
+            *rebuilt = true;
+            let bar = Bar::new("rebuilding", "changes");
+            app.engine()?.rebuild(&mut |done, all| bar.step(done, all)).context("cannot rebuild the index")?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 fn check_store(engine: &Engine) -> Vec<Checked> {
     let bar = Bar::new("checking the store", "rows");
     let mut rows = 0;
@@ -100,6 +137,12 @@ fn check_store(engine: &Engine) -> Vec<Checked> {
 fn check_indexes(engine: &Engine) -> Vec<Checked> {
     let bar = Bar::new("comparing the indexes with the store", "records");
     let findings = engine.verify(&mut |done, all| bar.step(done, all));
+    // A young or emptied home has no index, and needs none before there is much to look through.
+    if let Ok([Finding { code: "index-missing", .. }]) = findings.as_deref()
+        && !engine.tail_is_long().unwrap_or(true)
+    {
+        return vec![Checked::well("index", "there is none yet, and little to look through")];
+    }
     summary("index", findings, || "every index fits the store".to_owned())
 }
 

@@ -13,7 +13,7 @@ use crate::output::Exit;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    Record(record::Args),
+    Record(Box<record::Args>),
     List(list::Args),
     Show(show::Args),
     Outcome(outcome::Args),
@@ -21,7 +21,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     match command {
-        Command::Record(args) => record::run(args, app),
+        Command::Record(args) => record::run(*args, app),
         Command::List(args) => list::run(args, app),
         Command::Show(args) => show::run(args, app),
         Command::Outcome(args) => outcome::run(args, app),

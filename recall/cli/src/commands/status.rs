@@ -33,6 +33,11 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "counts_by_kind")]
     store: Option<Counts>,
     indexes: Vec<IndexStatus>,
+    /// The process that indexes at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follower: Option<u32>,
+    /// The embedding model; there is none to be had yet.
+    model: Option<String>,
     next: Vec<String>,
 }
 
@@ -64,11 +69,14 @@ pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
         project: app.here().ok().map(|scope| scope.to_string()),
         store: None,
         indexes: Vec::new(),
+        follower: None,
+        model: None,
         next: Vec::new(),
     };
     if !app.home_is_missing() {
         let engine = app.engine()?;
         status.store = Some(engine.store().counts().context("cannot count the store's records")?);
+        status.follower = engine.follower();
         status.indexes = engine.index_status().context("cannot ask the indexes")?;
     }
     status.next = next(&status);
@@ -105,6 +113,10 @@ fn print(app: &App, status: &Status) -> anyhow::Result<()> {
         for index in &status.indexes {
             fact("index", &index::status_line(index))?;
         }
+        if let Some(pid) = status.follower {
+            fact("follower", &format!("process {pid} indexes what is written"))?;
+        }
+        fact("model", status.model.as_deref().unwrap_or("none: recall answers from text"))?;
         for step in &status.next {
             fact("next", step)?;
         }

@@ -136,7 +136,14 @@ mod tests {
         let mut out = Vec::new();
         let now = "2026-05-04T10:00:01Z".parse().unwrap();
         answer(&mut out, &sample(), Style::plain(), now, true).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+         1  0.91  episode (failure) · 3 days ago, 2026-05-01T10:00:00Z
+            部署 deploy to␛[2J staging
+            tools: bash · because: the VPN was down
+            claude-code · ana/shop · session 5f0c · 01968000-0000-7000-8000-000000000001
+            why text 12.500 × 1.00: deploy, 部署
+        confidence 0.80
+        ");
     }
 
     #[test]

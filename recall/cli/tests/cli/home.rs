@@ -57,6 +57,12 @@ impl Home {
         done(self.command().args(args).write_stdin(stdin))
     }
 
+    /// Makes the home with these settings.
+    pub(crate) fn write_settings(&self, toml: &str) {
+        std::fs::create_dir_all(self.path()).unwrap();
+        std::fs::write(self.path().join("config.toml"), toml).unwrap();
+    }
+
     /// Runs a command that must succeed, and answers its first JSON object.
     pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
         let done = self.run(&[args, &["--json"]].concat());

@@ -1,9 +1,11 @@
 //! The command line as people and programs meet it: the real binary, in a home of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that lacks its ground may stop where it stands")]
+
 mod bad_input;
 mod episodes;
 mod home;
 mod manual;
 mod notes;
-mod pipes;
+mod processes;
 mod sessions;

@@ -17,10 +17,26 @@ fn the_manual_starts_with_what_there_is() {
 fn every_command_has_examples() {
     let home = Home::new();
     let commands: &[&[&str]] = &[
-        &["recall", "search"], &["recall", "show"], &["remember"], &["forget"], &["episode", "record"],
-        &["episode", "list"], &["episode", "show"], &["episode", "outcome"], &["session", "import"],
-        &["session", "list"], &["session", "show"], &["index", "status"], &["index", "rebuild"], &["index", "verify"],
-        &["index", "follow"], &["status"], &["doctor"], &["completions"],
+        &["recall", "search"],
+        &["recall", "show"],
+        &["remember"],
+        &["forget"],
+        &["episode", "record"],
+        &["episode", "list"],
+        &["episode", "show"],
+        &["episode", "outcome"],
+        &["session", "import"],
+        &["session", "list"],
+        &["session", "show"],
+        &["index", "status"],
+        &["index", "rebuild"],
+        &["index", "verify"],
+        &["index", "follow"],
+        &["demo"],
+        &["eval"],
+        &["status"],
+        &["doctor"],
+        &["completions"],
     ];
     for command in commands {
         let done = home.run(&[command, &["--help"][..]].concat());
@@ -42,7 +58,14 @@ fn completions_are_made_for_each_shell() {
 #[test]
 fn status_says_what_there_is_and_what_to_do_next() {
     let home = Home::new();
-    assert_snapshot!(home.stable(&home.run(&["status"]).out), @"");
+    assert_snapshot!(home.stable(&home.run(&["status"]).out), @r#"
+    home      DIR/home
+    you       ana
+    here      ana/shop-HASH
+    store     nothing is remembered yet
+    model     none: recall answers from text
+    next      `harness remember "…"` keeps a note
+    "#);
     home.remember("one thing");
     let status = home.json(&["status"]);
     assert_eq!((&status["store"]["records"]["note"], &status["user"]), (&1.into(), &"ana".into()));
@@ -63,7 +86,10 @@ fn doctor_says_that_all_is_well_or_what_is_wrong_and_how_to_mend_it() {
         let done = home.run(&["doctor"]);
         assert_eq!(done.code, 1);
         let wrong: Vec<&str> = done.out.lines().skip_while(|line| !line.starts_with("wrong")).take(2).collect();
-        assert_snapshot!(home.stable(&wrong.join("\n")), @"");
+        assert_snapshot!(home.stable(&wrong.join("\n")), @r"
+        wrong  home: DIR/home can be read by others (mode 755) (open)
+               chmod 700 'DIR/home'
+        ");
         let done = home.run(&["doctor", "--fix"]);
         assert_eq!(done.code, 0, "{}", done.out);
         assert_eq!(home.run(&["doctor"]).code, 0);

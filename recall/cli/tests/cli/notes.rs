@@ -8,16 +8,29 @@ use crate::home::Home;
 fn a_note_is_found_by_the_next_command_and_shown_whole() {
     let home = Home::new();
     let done = home.run(&["remember", "staging", "deploys need the VPN", "--tag", "ops"]);
-    assert_snapshot!(home.stable(&done.out), @"");
+    assert_snapshot!(home.stable(&done.out), @"remembered ID in ana");
     home.remember("用户偏好深色主题，部署前要先跑测试");
     let done = home.run(&["recall", "search", "how do I do staging deploys?"]);
     assert_eq!(done.code, 0, "{}", done.err);
-    assert_snapshot!(home.stable(&done.out), @"");
+    assert_snapshot!(home.stable(&done.out), @r"
+    1  SCORE  note · just now, TIME
+       staging deploys need the VPN
+       tags: ops
+       cli · ana · ID
+    ");
     let found = home.json(&["recall", "search", "深色主题"]);
     assert_eq!(found["hits"][0]["text"], "用户偏好深色主题，部署前要先跑测试");
     let id = found["hits"][0]["id"].as_str().unwrap();
     let shown = home.run(&["recall", "show", &id[..34]]);
-    assert_snapshot!(home.stable(&shown.out), @"");
+    assert_snapshot!(home.stable(&shown.out), @r"
+    record     ID · note
+    created    TIME (just now)
+    scope      ana
+    source     cli
+    origin     user, trusted
+
+    用户偏好深色主题，部署前要先跑测试
+    ");
     let shown = home.json(&["recall", "show", id]);
     assert_eq!((&shown["kind"], &shown["scope"], &shown["trust"]), (&"note".into(), &"ana".into(), &"trusted".into()));
 }
@@ -39,7 +52,10 @@ fn a_forgotten_record_is_gone_at_once_and_can_be_brought_back() {
     let home = Home::new();
     let id = home.remember("the old wiki is at wiki.example");
     let done = home.run(&["forget", &id]);
-    assert_snapshot!(home.stable(&(done.out + &done.err)), @"");
+    assert_snapshot!(home.stable(&(done.out + &done.err)), @r"
+    forgot ID
+    hint: until TIME, `harness forget --undo ID` brings it back
+    ");
     assert_eq!(home.run(&["recall", "search", "wiki"]).code, 1);
     let shown = home.run(&["recall", "show", &id]);
     assert_eq!((shown.code, shown.out.as_str()), (1, ""));

@@ -45,11 +45,18 @@ fn a_folder_of_transcripts_is_imported_once_and_what_was_not_read_is_named() {
     transcript(&home);
     let first = home.run(&["session", "import", "transcripts"]);
     assert_eq!(first.code, 0, "{}", first.err);
-    assert_snapshot!(home.stable(&first.out), @"");
-    assert_snapshot!(home.stable(&first.err), @"");
+    assert_snapshot!(home.stable(&first.out), @r"
+    imported 5 messages, 1 episode, in 1 session of 1 file (SIZE)
+    note: 2 lines could not be read
+    took SECONDS
+    ");
+    assert_snapshot!(home.stable(&first.err), @r"
+    warning: transcripts/-srv-shop/session.jsonl:2: it is no JSON object
+    warning: transcripts/-srv-shop/session.jsonl:6: it does not parse: EOF while parsing an object at line 1 column 19
+    ");
     let again = home.json(&["session", "import", "transcripts"]);
     assert_eq!((&again["messages_new"], &again["episodes_new"]), (&0.into(), &0.into()), "{again}");
-    let found = home.json(&["recall", "search", "结账测试"]);
+    let found = home.json(&["recall", "search", "结账测试", "--kind", "message"]);
     assert_eq!(found["hits"][0]["text"], "谢谢，结账测试通过了");
     assert_eq!(found["hits"][0]["source"], "claude-code");
 }
@@ -59,8 +66,20 @@ fn an_imported_session_is_listed_and_read_in_order_with_its_context() {
     let home = Home::new();
     let path = transcript(&home);
     home.run(&["session", "import", path.to_str().unwrap(), "--here"]);
-    assert_snapshot!(home.stable(&home.run(&["session", "list"]).out), @"");
-    assert_snapshot!(home.stable(&home.run(&["session", "show", "5f0c", "--from", "1", "-n", "3"]).out), @"");
+    assert_snapshot!(home.stable(&home.run(&["session", "list"]).out), @"ID  TIME  5 messages  claude-code  ana/shop-HASH");
+    assert_snapshot!(home.stable(&home.run(&["session", "show", "5f0c", "--from", "1", "-n", "3"]).out), @r#"
+    ID  TIME  5 messages  claude-code  ana/shop-HASH
+
+      [1] assistant message TIME ID
+    I will run the tests first.
+
+      [2] assistant message TIME ID
+    calls Bash {"command":"make test"}
+
+      [3] tool message TIME ID
+    result of Bash, succeeded
+    12 passed
+    "#);
     let found = home.json(&["recall", "search", "12 passed", "--kind", "message"]);
     let shown = home.run(&["recall", "show", found["hits"][0]["id"].as_str().unwrap(), "--context", "1", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
@@ -106,10 +125,17 @@ fn what_is_no_transcript_is_refused_by_name() {
     transcript(&home);
     let done = home.run(&["session", "import", "transcripts/-srv-shop/notes.txt"]);
     assert_eq!(done.code, 2);
-    assert_snapshot!(home.stable(&done.err), @"");
+    assert_snapshot!(home.stable(&done.err), @r"
+    error: transcripts/-srv-shop/notes.txt is no transcript of a tool that can be read
+    hint: name its tool with --tool if you know it
+    ");
     let done = home.run(&["session", "import", "no/such/folder"]);
     assert_eq!(done.code, 2);
-    assert_snapshot!(home.stable(&done.err), @"");
+    assert_snapshot!(home.stable(&done.err), @r"
+    error: cannot read no/such/folder
+      because: No such file or directory (os error 2)
+    hint: check the path; without one, the tools' own folders are searched
+    ");
     fs::create_dir(home.work().join("empty")).unwrap();
     assert_eq!(home.run(&["session", "import", "empty"]).code, 1);
 }

@@ -2,7 +2,7 @@
 
 use harness_memory::memory::HITS_MAX;
 use harness_memory::{Answer, Kind, Mode, Query};
-use harness_recall::Engine;
+use harness_recall::engine::TAIL_CHANGES_LONG;
 use jiff::Timestamp;
 
 use crate::app::App;
@@ -96,7 +96,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     } else {
         app.print(|out| render::answer(out, &answer, app.style, app.now, args.explain))?;
     }
-    say_what_was_missing(&answer, engine);
+    say_what_was_missing(&answer);
     if answer.hits.is_empty() && !app.json {
         report::line("nothing found");
     }
@@ -104,11 +104,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 }
 
 /// Says what did not take part. A short tail is how things are, and was searched too: no word about it.
-fn say_what_was_missing(answer: &Answer, engine: &Engine) {
+fn say_what_was_missing(answer: &Answer) {
     for part in &answer.degraded {
         report::line(&format!("note: {} ({} {})", part.hint, part.arm, part.code));
     }
-    if answer.lag.values().any(|lag| *lag > 0) && engine.tail_is_long().unwrap_or(true) {
+    if answer.lag.values().any(|lag| *lag > TAIL_CHANGES_LONG) {
         let lag: Vec<String> = answer.lag.iter().map(|(index, lag)| format!("{index} {lag}")).collect();
         report::line(&format!(
             "note: indexes are behind by this many changes: {}; `harness index status` says more",

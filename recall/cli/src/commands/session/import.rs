@@ -96,16 +96,19 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     drop(bar);
     let mut tally = ingest.finish()?;
     tally.bytes = done;
-    let stopped = interrupt::requested();
-    if let Some(engine) = engine.filter(|_| !stopped) {
+    if let Some(engine) = engine.filter(|_| !interrupt::requested()) {
         let bar = Bar::new("indexing", "changes");
-        engine.catch_up(&mut |done, all| bar.step(done, all)).context(Advice::new(
-            "the sessions are stored, but cannot be indexed",
-            "they are searched all the same; `harness index status` says more",
-        ))?;
+        match engine.catch_up(&mut |done, all| bar.step(done, all)) {
+            Err(harness_recall::Error::Stopped) => {}
+            Err(error @ harness_recall::Error::Followed { .. }) => report::line(&format!("note: {error}")),
+            result => result.context(Advice::new(
+                "the sessions are stored, but cannot be indexed",
+                "they are searched all the same; `harness index status` says more",
+            ))?,
+        }
     }
     summary(app, &tally, begin, args.dry_run)?;
-    if stopped {
+    if interrupt::requested() {
         report::line("stopped; what was read is kept, and running it again goes on from there");
         return Ok(Exit::Interrupted);
     }

@@ -277,7 +277,9 @@ impl<'a> Ingest<'a> {
             return Ok(None);
         }
         // What is stored went through the intake, so this must too before the two are compared.
-        let Ok(Admission::Admitted { record: cleaned, .. }) = self.intake.admit(record.clone()) else { return Ok(None) };
+        let Ok(Admission::Admitted { record: cleaned, .. }) = self.intake.admit(record.clone()) else {
+            return Ok(None);
+        };
         let same = before.iter().find(|older| older.text() == cleaned.record().text());
         Ok(same.map(|older| older.id))
     }
@@ -285,9 +287,13 @@ impl<'a> Ingest<'a> {
     fn admit(&mut self, record: Record, path: &Path) {
         let key = record.key.clone();
         match self.intake.admit(record) {
-            Ok(Admission::Admitted { record, redactions }) => self.waiting.push(Waiting { record: *record, redactions }),
+            Ok(Admission::Admitted { record, redactions }) => {
+                self.waiting.push(Waiting { record: *record, redactions })
+            }
             Ok(Admission::Echo) => self.tally.echoes += 1,
-            Err(error) => self.tally.problem(|| format!("{}: message {}: {error}", path.display(), key.unwrap_or_default())),
+            Err(error) => {
+                self.tally.problem(|| format!("{}: message {}: {error}", path.display(), key.unwrap_or_default()))
+            }
         }
     }
 
@@ -321,7 +327,9 @@ impl<'a> Ingest<'a> {
                     (_, Put::Known(_)) => tally.messages_known += 1,
                 }
                 if put.is_new() {
-                    redactions.into_iter().for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
+                    redactions
+                        .into_iter()
+                        .for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Readers that leave early, and a person who stops a command.
+//! Readers that leave early, a person who stops a command, and the follower that others start.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -19,9 +19,12 @@ fn with_a_reader_that_leaves(home: &Home, args: &[&str], read: usize) -> (Option
 #[test]
 fn a_closed_pipe_is_no_error() {
     let home = Home::new();
-    let lines: String = (0..3000).map(|n| format!("{{\"situation\": \"try number {n} of the long list\"}}\n")).collect();
+    let lines: String =
+        (0..3000).map(|n| format!("{{\"situation\": \"try number {n} of the long list\"}}\n")).collect();
     assert_eq!(home.run_with(&["episode", "record", "--json"], lines).code, 0);
-    for args in [&["episode", "list", "-n", "3000"][..], &["completions", "zsh"], &["recall", "search", "list", "-n", "1000"]] {
+    for args in
+        [&["episode", "list", "-n", "3000"][..], &["completions", "zsh"], &["recall", "search", "list", "-n", "1000"]]
+    {
         for read in [0, 1] {
             let (code, said) = with_a_reader_that_leaves(&home, args, read);
             assert_eq!((code, said.contains("panicked")), (Some(0), false), "{args:?}: {said}");
@@ -40,4 +43,22 @@ fn a_follower_that_is_stopped_ends_with_130_and_nothing_is_lost() {
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(home.run(&["recall", "search", "still here"]).code, 0);
+}
+
+#[test]
+fn a_long_tail_starts_a_follower_that_indexes_it_and_leaves() {
+    let home = Home::new();
+    home.write_settings("follow.idle_seconds = 1");
+    let lines: String = (0..300).map(|n| format!("{{\"situation\": \"try number {n}\"}}\n")).collect();
+    assert_eq!(home.run_with(&["episode", "record", "--json"], lines).code, 0);
+    let wait_for = |what: &str, is: &dyn Fn(&serde_json::Value) -> bool| {
+        let begin = std::time::Instant::now();
+        while !is(&home.json(&["status"])) {
+            assert!(begin.elapsed().as_secs() < 60, "{what} within a minute: {}", home.json(&["status"]));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
+    wait_for("all is indexed", &|status| status["indexes"][0]["lag"] == 0);
+    wait_for("the follower is gone", &|status| status.get("follower").is_none());
+    assert_eq!(home.run(&["index", "verify"]).code, 0);
 }
