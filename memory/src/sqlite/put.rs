@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::row::{RawRow, provenance, to_ms};
+use super::row::{Key, RawRow, provenance, to_ms};
 use super::writer::Writing;
 use crate::change::ChangeKind;
 use crate::error::{Error, Result};
@@ -152,7 +152,7 @@ fn known(
                 "SELECT id FROM records
                  WHERE provenance = ?1 AND scope = ?2 AND source = ?3 AND session IS ?4 AND key = ?5",
             )?
-            .query_row(params![fingerprint, scope, source, session, key], |columns| columns.get(0))
+            .query_row(params![fingerprint, scope, source, session, Key(key.to_owned())], |columns| columns.get(0))
             .optional()
     };
     Ok(find().map_err(Error::sqlite("look for a record of the same provenance"))?.map(RecordId::from_bytes))
@@ -176,7 +176,7 @@ fn insert(connection: &Connection, raw: &RawRow, fingerprint: Option<i64>) -> ru
             raw.source,
             raw.session,
             raw.position,
-            raw.key,
+            raw.key.clone().map(Key),
             fingerprint,
             raw.created_at_ms,
             raw.expires_at_ms,

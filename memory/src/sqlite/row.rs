@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql};
+use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::codec::{CodecNumber, Decoder};
@@ -55,7 +57,7 @@ impl RawRow {
             source: columns.get(6)?,
             session: columns.get(7)?,
             position: columns.get(8)?,
-            key: columns.get(9)?,
+            key: columns.get::<_, Option<Key>>(9)?.map(|key| key.0),
             created_at_ms: columns.get(10)?,
             expires_at_ms: columns.get(11)?,
             pinned: columns.get(12)?,
@@ -117,6 +119,41 @@ pub(super) fn provenance(scope: &str, source: &str, session: Option<&str>, key: 
     }
     sum.digest() as i64
 }
+
+/// A provenance key as it is stored.
+///
+/// Most tools name their messages by UUIDs. A key that begins with one is kept as its sixteen bytes and
+/// whatever follows, which takes less than half the room; any other is kept as text.
+pub(super) struct Key(pub(super) String);
+
+impl ToSql for Key {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let split = self.0.split_at_checked(UUID_CHARS);
+        if let Some((uuid, rest)) = split
+            && let Ok(parsed) = Uuid::try_parse(uuid)
+            && parsed.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == uuid
+        {
+            let mut bytes = parsed.as_bytes().to_vec();
+            bytes.extend_from_slice(rest.as_bytes());
+            return Ok(bytes.into());
+        }
+        Ok(self.0.as_str().into())
+    }
+}
+
+impl FromSql for Key {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Key> {
+        if let ValueRef::Blob(bytes) = value {
+            let (uuid, rest) = bytes.split_first_chunk::<16>().ok_or(FromSqlError::InvalidType)?;
+            let rest = std::str::from_utf8(rest).map_err(|error| FromSqlError::Other(error.into()))?;
+            return Ok(Key(format!("{}{rest}", Uuid::from_bytes(*uuid).hyphenated())));
+        }
+        value.as_str().map(|text| Key(text.to_owned()))
+    }
+}
+
+/// The length of a UUID as text, with its hyphens.
+const UUID_CHARS: usize = 36;
 
 /// A time as the store keeps it.
 pub(super) fn to_ms(time: Timestamp) -> i64 {
@@ -301,4 +338,28 @@ pub(super) fn raw(connection: &Connection, id: &RecordId) -> Result<Option<RawRo
     let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ?1");
     let mut statement = connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
     statement.query_row([id.as_bytes()], RawRow::from_columns).optional().map_err(Error::sqlite("read a record"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_key_comes_back_as_it_was(key in "([0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?\\PC{0,12}") {
+            let connection = Connection::open_in_memory().unwrap();
+            let back: Key = connection.query_row("SELECT ?1", [Key(key.clone())], |columns| columns.get(0)).unwrap();
+            prop_assert_eq!(back.0, key);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_a_uuid_takes_sixteen_bytes() {
+        let connection = Connection::open_in_memory().unwrap();
+        let key = Key("7808063b-effa-4a2b-8cfe-f99c350aedf0#2".to_owned());
+        let bytes: i64 = connection.query_row("SELECT length(?1)", [key], |columns| columns.get(0)).unwrap();
+        assert_eq!(bytes, 18);
+    }
 }

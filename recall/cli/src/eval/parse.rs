@@ -180,9 +180,6 @@ struct RawQuestion {
 
 impl RawQuestion {
     fn sort_out(self, places: &HashMap<String, usize>) -> Result<Question, String> {
-        if self.text.trim().is_empty() {
-            return Err("its text is empty".into());
-        }
         let distinct = |ids: Option<Vec<Word>>| {
             let mut seen = HashSet::new();
             let ids = ids.unwrap_or_default().into_iter().map(|word| word.0);
@@ -279,10 +276,6 @@ mod tests {
             (
                 r#"{"kind": "tool-recall", "set": "s", "docs": [{"id": "a", "text": "x", "ts": "soon"}], "queries": []}"#,
                 r#""soon" is not a time"#,
-            ),
-            (
-                r#"{"kind": "tool-recall", "set": "s", "docs": [], "queries": [{"id": "q", "text": " "}]}"#,
-                r#"query "q": its text is empty"#,
             ),
         ];
         for (line, reason) in cases {

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use harness_memory::intake::Admission;
 use harness_memory::memory::HITS_MAX;
 use harness_memory::store::PUT_RECORDS_MAX;
-use harness_memory::{Body, Message, Mode, Origin, Query, ReadSet, Record, RecordId, Role, Scope, Store};
+use harness_memory::{Answer, Body, Message, Mode, Origin, Query, ReadSet, Record, RecordId, Role, Scope, Store};
 use harness_recall::Engine;
 use jiff::Timestamp;
 
@@ -187,14 +187,18 @@ fn ask(
     let now = question.now.unwrap_or(present);
     let everything = ReadSet::everything();
     let started = Instant::now();
-    let answer = engine.recall(&query(&question.text, now, plan.mode, HITS), &everything)?;
+    let answer = match engine.recall(&query(&question.text, now, plan.mode, HITS), &everything) {
+        // A question without a word is refused, so it finds nothing: a miss, which counts like any other.
+        Err(harness_recall::Error::EmptyQuery) => Answer::default(),
+        answer => answer?,
+    };
     let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
     let ranking = |hits: &[harness_memory::Hit]| -> Vec<usize> {
         hits.iter().filter_map(|hit| docs.get(&hit.id).copied()).collect()
     };
     let figures = if question.abstain {
         Figures::new()
-    } else if score::needs_depth(haystack, question, plan.unit) {
+    } else if score::needs_depth(haystack, question, plan.unit) && !question.text.trim().is_empty() {
         // Asked once more for all ranks; the time is that of an ordinary question.
         let deep = engine.recall(&query(&question.text, now, plan.mode, HITS_MAX), &everything)?;
         score::figures(haystack, question, plan.unit, &ranking(&deep.hits))

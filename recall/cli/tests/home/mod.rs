@@ -136,9 +136,9 @@ impl Home {
             let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
             let ours = arguments.contains(&home.as_os_str().as_encoded_bytes())
-                || environment.split(|byte| *byte == 0).any(|entry| {
-                    entry.strip_prefix(b"HARNESS_HOME=") == Some(home.as_os_str().as_encoded_bytes())
-                });
+                || environment
+                    .split(|byte| *byte == 0)
+                    .any(|entry| entry.strip_prefix(b"HARNESS_HOME=") == Some(home.as_os_str().as_encoded_bytes()));
             if ours && arguments.windows(2).any(|pair| pair == [b"index".as_slice(), b"follow".as_slice()]) {
                 found.push(pid);
             }
