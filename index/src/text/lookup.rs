@@ -68,6 +68,11 @@ impl Phrase {
         self.terms.is_empty()
     }
 
+    /// Terms that every document with the phrase has.
+    pub(crate) fn terms(&self) -> &[String] {
+        &self.terms
+    }
+
     /// The folded text.
     pub(crate) fn folded(&self) -> &str {
         &self.folded

@@ -13,6 +13,9 @@ pub const QUERY_TERMS_MAX: usize = 512;
 /// A query that is one run of this many characters of a script without spaces is looked up literally first.
 const LITERAL_CHARS: std::ops::RangeInclusive<usize> = 2..=8;
 
+/// The weight of a term that only a phrase needs.
+const PHRASE_TERM_WEIGHT: f32 = 0.01;
+
 /// A query, ready to be scored.
 ///
 /// Anything is a query. `"…"` asks for a phrase, `-word` (and `-"…"`) excludes one; whatever does not fit that form,
@@ -75,6 +78,24 @@ impl Query {
             truncated: truncated || plain.truncated,
             ..plain
         }
+        .with_terms_of_phrases()
+    }
+
+    /// Adds the terms that a phrase or literal look-up needs and that are no terms yet, because they are question
+    /// words: too light to change an order, but a document with nothing else is still a match.
+    fn with_terms_of_phrases(mut self) -> Self {
+        for term in self.phrases.iter().chain(&self.literal).flat_map(Phrase::terms) {
+            if !self.terms.iter().any(|known| known.term == *term) {
+                self.terms.push(QueryTerm {
+                    term: term.clone(),
+                    kind: TermKind::Whole,
+                    weight: PHRASE_TERM_WEIGHT,
+                    guessed: true,
+                    spans: Vec::new(),
+                });
+            }
+        }
+        self
     }
 
     /// Takes a text as a query in which no sign has a meaning: a prompt, say, which quotes for its own reasons.
@@ -89,6 +110,7 @@ impl Query {
             truncated = true;
         }
         Self { text: text.to_owned(), terms, width: folded.len(), literal, truncated, ..Self::default() }
+            .with_terms_of_phrases()
     }
 
     /// The text that is searched for, without operators.

@@ -455,3 +455,94 @@ impl Best {
         self.ranked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Analyzer, MemorySegment, NoWords, TextClass};
+
+    fn segment(texts: &[&str]) -> MemorySegment {
+        let (mut segment, mut analyzer) = (MemorySegment::new(), Analyzer::new());
+        for (number, text) in texts.iter().enumerate() {
+            segment.add(&mut analyzer, &mut NoWords, text, TextClass::Short, number as u64);
+        }
+        segment
+    }
+
+    fn search(texts: &[&str], query: &str, limit: usize) -> (Vec<u32>, Answer) {
+        let segment = segment(texts);
+        let load = |_: usize, doc: u32| texts.get(doc as usize).map(|text| (*text).to_owned());
+        let answer = Scorer::default()
+            .search(&Query::parse(query), &[&segment as &dyn Segment], None, limit, &load)
+            .expect("memory does not fail");
+        (answer.hits.iter().map(|hit| hit.doc).collect(), answer)
+    }
+
+    #[test]
+    fn a_short_look_up_finds_whole_matches_before_scattered_characters() {
+        let texts =
+            ["记录登山的目录", "修复了登录页面的空指针异常，原因是令牌过期之后没有刷新", "登山记录，目录，录像，登高"];
+        assert_eq!(search(&texts, "登录", 10).0[0], 1);
+        assert_eq!(search(&texts, "登錄", 1).0, [1]);
+    }
+
+    #[test]
+    fn only_documents_with_the_phrase_are_answered() {
+        let texts = ["back it rolled", "it was rolled  back", "rolled back"];
+        assert_eq!(search(&texts, "\"rolled back\"", 10).0, [2, 1]);
+        let (docs, answer) = search(&texts, "\"never seen\" rolled", 10);
+        assert_eq!((docs.len(), answer.relaxed), (3, true));
+        let (docs, answer) = search(&texts, "\"never rolled\"", 10);
+        assert_eq!((docs.len(), answer.relaxed), (0, false));
+        assert_eq!(search(&["who is it", "nobody"], "\"who is\"", 10).0, [0]);
+    }
+
+    #[test]
+    fn an_excluded_word_is_gone() {
+        let texts = ["deploy to staging", "deploy to production", "部署到测试环境", "部署到生产环境"];
+        assert_eq!(search(&texts, "deploy -staging", 10).0, [1]);
+        assert_eq!(search(&texts, "部署 -测试环境", 10).0, [3]);
+    }
+
+    #[test]
+    fn too_many_candidates_are_cut_and_it_is_said() {
+        // All pairs are there, the phrase is not.
+        let texts = vec!["数据 据库 库表"; VERIFIED_MAX + 5];
+        let (docs, answer) = search(&texts, "数据库", 10);
+        assert!(docs.len() == 10 && answer.cut);
+        let (_, answer) = search(&texts[..VERIFIED_MAX], "数据库", 10);
+        assert!(!answer.cut);
+    }
+
+    #[test]
+    fn deleted_documents_count_nowhere() {
+        let texts = ["alpha beta", "alpha gamma", "alpha delta"];
+        let mut with = segment(&texts);
+        with.delete(2);
+        with.delete(2);
+        let without = segment(&texts[..2]);
+        let query = Query::parse("alpha beta");
+        let scores = |segment: &MemorySegment| -> Vec<(u32, f32)> {
+            let hits = Scorer::default().score(&query, &[segment as &dyn Segment], None, 10);
+            hits.expect("memory does not fail").iter().map(|hit| (hit.doc, hit.score)).collect()
+        };
+        assert_eq!(scores(&with), scores(&without));
+    }
+
+    #[test]
+    fn ties_go_to_the_larger_key_and_the_limit_holds() {
+        let texts = ["same words"; 300];
+        let (docs, _) = search(&texts, "same", 5);
+        assert_eq!(docs, [299, 298, 297, 296, 295]);
+        assert!(search(&texts, "same", 0).0.is_empty());
+        assert!(search(&texts, "", 5).0.is_empty());
+    }
+
+    #[test]
+    fn coverage_is_the_share_of_the_question_that_matches() {
+        let (_, answer) = search(&["linker missing", "linker found", "nothing"], "linker missing", 10);
+        assert!(answer.hits[0].coverage > 0.99);
+        assert!((0.1..0.9).contains(&answer.hits[1].coverage));
+        assert_eq!(answer.hits[1].matched.len(), 1);
+    }
+}

@@ -59,7 +59,7 @@ pub(crate) fn class_of(c: char) -> Class {
         | '々'
         | '〇'
         | '〆' => Class::Han,
-        '\u{3041}'..='\u{309F}' => Class::Hiragana,
+        '\u{3041}'..='\u{3098}' | '\u{309B}'..='\u{309F}' => Class::Hiragana,
         '\u{30A1}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' => Class::Katakana,
         '\u{AC00}'..='\u{D7A3}'
         | '\u{1100}'..='\u{11FF}'

@@ -34,6 +34,9 @@ struct Unit {
 /// Text beyond this many bytes is not folded: offsets are 32 bits wide, and no record is nearly as long.
 pub const FOLDED_BYTES_MAX: usize = 1 << 30;
 
+/// A cluster settles after one more fold in all known cases.
+const REFOLDED_MAX: usize = 4;
+
 impl Folded {
     /// Folds `text`.
     pub fn new(text: &str) -> Self {
@@ -55,7 +58,7 @@ impl Folded {
         let table = table();
         let mut chars = text.char_indices().peekable();
         while let Some((origin, c)) = chars.next() {
-            let joined = chars.peek().is_some_and(|&(_, next)| joins(next));
+            let joined = chars.peek().is_some_and(|&(_, next)| joins(c, next));
             if !joined {
                 if c.is_ascii() {
                     self.push(c.to_ascii_lowercase(), class_of(c), origin);
@@ -67,9 +70,13 @@ impl Folded {
                 }
             }
             let mut last = origin + c.len_utf8();
+            let mut previous = c;
             while let Some(&(at, next)) = chars.peek() {
-                if !joins(next) {
+                if !joins(previous, next) {
                     break;
+                }
+                if !is_ignorable(next) && !is_combining_mark(next) && !matches!(next, '\u{FF9E}' | '\u{FF9F}') {
+                    previous = next;
                 }
                 last = at + next.len_utf8();
                 chars.next();
@@ -81,8 +88,28 @@ impl Folded {
     /// Folds a character together with the marks that follow it.
     #[cold]
     fn fold_cluster(&mut self, cluster: &str, origin: usize, table: &Table) {
+        let (at, first) = (self.text.len(), self.units.len());
+        self.fold_once(cluster, origin, table);
+        if cluster.chars().nth(1).is_none() {
+            return;
+        }
+        // Where a mark is gone its neighbours may meet and merge.
+        for _ in 0..REFOLDED_MAX {
+            let folded = self.text[at..].to_owned();
+            let mut again = Self::default();
+            again.fold_once(&folded, origin, table);
+            if again.text == folded {
+                return;
+            }
+            self.text.truncate(at);
+            self.units.truncate(first);
+            self.fold_once(&folded, origin, table);
+        }
+    }
+
+    fn fold_once(&mut self, cluster: &str, origin: usize, table: &Table) {
         let mut base = Class::Other;
-        for c in cluster.nfkc() {
+        for c in cluster.chars().filter(|&c| !is_ignorable(c)).nfkc() {
             if is_ignorable(c) {
                 continue;
             }
@@ -209,11 +236,15 @@ impl Folded {
 }
 
 /// Whether a character may merge with the one before it under NFKC, or belongs to it.
-fn joins(c: char) -> bool {
+fn joins(before: char, c: char) -> bool {
     if c < '\u{300}' {
-        return false;
+        return c == '\u{AD}';
     }
     match c {
+        // Letters of Hangul that stand alone (ㅋㅋ) are of a kind that makes syllables once normalised.
+        '\u{3131}'..='\u{3163}' | '\u{3165}'..='\u{318E}' => {
+            matches!(before, '\u{1100}'..='\u{11FF}' | '\u{3200}'..='\u{327F}' | '\u{3131}'..='\u{318E}' | '\u{AC00}'..='\u{D7A3}' | '\u{FFA0}'..='\u{FFDC}')
+        }
         '\u{4E00}'..='\u{9FFF}' | '\u{3040}'..='\u{3098}' | '\u{309B}'..='\u{30FF}' | '\u{AC00}'..='\u{D7A3}' => false,
         '\u{FF9E}' | '\u{FF9F}' | '\u{1160}'..='\u{11FF}' | '\u{FFA0}'..='\u{FFDC}' => true,
         _ => is_combining_mark(c) || is_ignorable(c),
@@ -283,4 +314,51 @@ fn table() -> &'static Table {
         }
         Table(slots)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fold(text: &str) -> String {
+        Folded::new(text).text().to_owned()
+    }
+
+    #[test]
+    fn one_spelling_for_width_case_script_and_kana() {
+        assert_eq!(fold("ＦＴＳ５ Ｘ"), "fts5 x");
+        assert_eq!(fold("ﾃﾞｰﾀﾍﾞｰｽ"), fold("でーたべーす"));
+        assert_eq!(fold("資料庫備份"), "资料库备份");
+        assert_eq!(fold("気図変駅録"), fold("氣圖變驛錄"));
+        assert_eq!(fold("Café Straße ŁÓDŹ"), "cafe strasse lodz");
+        assert_eq!(fold("co\u{AD}operate\u{200B}"), "cooperate");
+        assert_eq!(fold("\u{1112}\u{1161}\u{11AB}"), "한");
+    }
+
+    #[test]
+    fn no_simplified_form_is_folded_further() {
+        for (code, &folded) in table().0.iter().enumerate() {
+            if let Some(c) = char::from_u32(u32::from(folded)).filter(|_| folded != 0) {
+                assert_eq!(table().get(c).unwrap_or(c), c, "U+{:04X}", TABLE_START as usize + code);
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_between_two_letters_unseen_does_not_keep_them_apart() {
+        for text in ["ﾱ\u{200D}ᅡ", "ᄀ\u{FF9E}ㅏ", "㎀\u{AD}\u{300}", "À\u{3164}\u{FE20}", "㉠ㅏ", "º\u{30D}\u{FF9E}"]
+        {
+            assert_eq!(fold(&fold(text)), fold(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_way_back_covers_the_marks_of_a_character() {
+        let text = "xe\u{301}ﾃﾞy";
+        let folded = Folded::new(text);
+        assert_eq!(folded.text(), "xeでy");
+        assert_eq!(&text[folded.origin(1..2)], "e\u{301}");
+        assert_eq!(&text[folded.origin(2..3)], "ﾃﾞ");
+        assert_eq!(folded.origin(4..4), text.len()..text.len());
+    }
 }

@@ -282,3 +282,77 @@ pub(crate) fn capped(term: &str) -> &str {
     }
     &term[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms_of(text: &str) -> Vec<String> {
+        let mut terms = Vec::new();
+        Analyzer::new().document_with(text, &mut NoWords, &mut |term| terms.push(term.to_owned()));
+        terms
+    }
+
+    #[track_caller]
+    fn share(text: &str, terms: &[&str]) {
+        let found = terms_of(text);
+        for term in terms {
+            assert!(found.iter().any(|known| known == term), "{text:?} has no {term:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn identifiers_give_their_parts_and_themselves_in_any_casing() {
+        for text in ["getUserProfile", "get_user_profile", "get-user-profile", "GET_USER_PROFILE", "GetUserProfile"] {
+            share(text, &["get", "user", "profil", "getuserprofile"]);
+        }
+        share("parseHTTPResponse2", &["pars", "http", "respons", "2", "parsehttpresponse2"]);
+        share("HTTP2", &["http", "2", "http2"]);
+        share("E0308", &["0308", "e0308"]);
+        share("crates/recall/src/store.rs", &["crate", "\u{3}recall", "store", "rs", "storers", "srcstore"]);
+        share("std::collections::HashMap", &["hash", "map", "hashmap", "collectionshashmap"]);
+        share("重跑gen-itgc后", &["重跑", "gen", "itgc", "genitgc", "后"]);
+        share("k8s部署", &["k8s", "部署"]);
+        share("C++ and c#", &["c++", "c#"]);
+    }
+
+    #[test]
+    fn numbers_are_found_whole_and_by_their_fields() {
+        share("v1.2.3", &["1", "2", "3", "1.2", "1.2.3"]);
+        share("PostgreSQL 16.2", &["16", "2", "16.2"]);
+        share("1,234,567 rows", &["1234567"]);
+        share("６４ＧＢ", &["64", "gb", "64gb"]);
+        share("5月2日", &["5", "5月", "2日"]);
+    }
+
+    #[test]
+    fn hashes_and_encoded_data_are_found_whole_and_flood_nothing() {
+        share("commit 3205c90ab1", &["3205c90", "3205c90ab1"]);
+        assert_eq!(terms_of("a1b2c3d4e5f6g7h8i9j0k1l2").len(), 1);
+        let long = "x".repeat(10_000);
+        assert!(terms_of(&long).iter().all(|term| term.len() <= TERM_BYTES_MAX));
+    }
+
+    #[test]
+    fn kana_pairs_cross_scripts_and_katakana_runs_are_words() {
+        share("読み込み", &["读み", "み込", "込み"]);
+        share("サーバーの", &["\u{1}さーば", "ーの"]);
+        share("サーバ", &["\u{1}さーば"]);
+    }
+
+    #[test]
+    fn hangul_words_lose_their_particles() {
+        share("데이터베이스를", &["\u{2}데이터베이스를", "\u{2}데이터베이스", "데이", "를"]);
+    }
+
+    #[test]
+    fn a_process_without_the_dictionary_knows_the_words_of_the_index() {
+        let mut terms = Vec::new();
+        let mut known = KnownWords::new(|term: &str| term == "\u{1}数据库");
+        Analyzer::new().document_with("修复数据库连接", &mut known, &mut |term| terms.push(term.to_owned()));
+        assert_eq!(terms.iter().filter(|term| term.starts_with(WORD_PREFIX)).count(), 1);
+        let mut terms = Vec::new();
+        Analyzer::new().document("修复数据库连接", &mut |term| terms.push(term.to_owned()));
+        assert!(terms.iter().any(|term| term == "\u{1}数据库"));
+    }
+}
