@@ -10,7 +10,20 @@ fn the_manual_starts_with_what_there_is() {
     let done = home.run(&["--help"]);
     assert_eq!(done.code, 0);
     let commands = done.out.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    assert_snapshot!(commands, @"");
+    assert_snapshot!(commands, @r"
+    demo         See what recall finds in weeks of sample work
+    recall       Find what was said and done, and look at it
+    remember     Keep a note
+    forget       Forget records, or bring them back
+    episode      What was tried, with which tools, and how it ended
+    session      Transcripts of coding tools
+    index        The derived indexes: may be deleted or made anew at any time
+    status       Say what there is, and what to do next
+    doctor       Check everything, say what is wrong, what it means, and which command mends it
+    eval         Measure recall on labelled sets
+    completions  Print a completion script for a shell
+    help         Print this message or the help of the given subcommand(s)
+    ");
 }
 
 #[test]
