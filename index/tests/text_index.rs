@@ -194,7 +194,8 @@ fn no_damage_gives_a_wrong_answer(damage: impl Fn(&mut Vec<u8>, usize) -> bool, 
                 continue;
             }
             fs::write(path, bytes).unwrap();
-            std::thread::sleep(Duration::from_millis(if round == 0 { 110 } else { 0 }));
+            // A process that has read a block before looks for changes from outside every 100 ms.
+            std::thread::sleep(Duration::from_millis(110));
             for reader in [open, home.index()] {
                 for (query, good) in QUERIES.iter().zip(&good) {
                     let found = home.find(&reader, query);
