@@ -21,7 +21,7 @@ fn a_write_is_in_the_next_answer_of_another_process() {
     let home = Home::new();
     for number in 0..rounds(10, 50) {
         let id = home.remember(&format!("the staging password rotates on day {number}, ask zanzibar{number}"));
-        assert_eq!(home.search_ids(&format!("zanzibar{number}")), [id], "write {number}");
+        assert_eq!(home.search_ids(&format!("zanzibar{number}")).first(), Some(&id), "write {number}");
     }
 }
 

@@ -11,38 +11,38 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// How often a loop runs: `few` in the common test run, `all` where the long loops run in full.
-pub fn rounds(few: usize, all: usize) -> usize {
+pub(crate) fn rounds(few: usize, all: usize) -> usize {
     if std::env::var("HARNESS_TEST_ROUNDS").is_ok_and(|rounds| rounds == "full") { all } else { few }
 }
 
 /// The id in one line of JSON.
-pub fn id_of(line: &str) -> String {
+pub(crate) fn id_of(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap();
     value["id"].as_str().unwrap().to_owned()
 }
 
 /// A home of its own, removed at the end.
-pub struct Home {
+pub(crate) struct Home {
     folder: tempfile::TempDir,
 }
 
 impl Home {
-    pub fn new() -> Home {
+    pub(crate) fn new() -> Home {
         Home { folder: tempfile::tempdir().unwrap() }
     }
 
     /// The folder given as `--home`.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
     /// A folder beside it.
-    pub fn outside(&self) -> &Path {
+    pub(crate) fn outside(&self) -> &Path {
         self.folder.path()
     }
 
     /// The binary with these arguments, in a folder of its own, with nothing of the user's settings.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.current_dir(self.folder.path()).env("HARNESS_HOME", self.path()).env("HARNESS_USER", "ana");
         command.env_remove("HARNESS_LOG").env("NO_COLOR", "1");
@@ -51,12 +51,12 @@ impl Home {
     }
 
     /// Runs the binary, whatever it answers.
-    pub fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs the binary, which must succeed, and answers what it printed.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?} ended with {}: {errors}", output.status);
@@ -64,12 +64,12 @@ impl Home {
     }
 
     /// Keeps a note and answers its id.
-    pub fn remember(&self, text: &str) -> String {
+    pub(crate) fn remember(&self, text: &str) -> String {
         id_of(&self.run(&["--json", "remember", text]))
     }
 
     /// The hits of a search: their ids and texts, in order.
-    pub fn search(&self, query: &str, limit: usize) -> Vec<(String, String)> {
+    pub(crate) fn search(&self, query: &str, limit: usize) -> Vec<(String, String)> {
         let limit = limit.to_string();
         let output = self.output(&["--json", "recall", "search", "--mode", "text", "-n", &limit, query]);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -81,16 +81,12 @@ impl Home {
     }
 
     /// The ids of a search's hits, in order.
-    pub fn search_ids(&self, query: &str) -> Vec<String> {
+    pub(crate) fn search_ids(&self, query: &str) -> Vec<String> {
         self.search(query, 10).into_iter().map(|(id, _)| id).collect()
     }
 
-    fn status(&self) -> Value {
-        serde_json::from_str(&self.run(&["--json", "status"])).unwrap()
-    }
-
     /// How many changes the text index is behind.
-    pub fn lag(&self) -> u64 {
+    pub(crate) fn lag(&self) -> u64 {
         let lines = self.run(&["--json", "index", "status"]);
         let text = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         text.filter(|index| index["name"] == "text").map(|index| index["lag"].as_u64().unwrap()).sum()
@@ -101,7 +97,7 @@ impl Home {
     }
 
     /// The ids of all live notes, read past the program.
-    pub fn notes(&self) -> BTreeSet<String> {
+    pub(crate) fn notes(&self) -> BTreeSet<String> {
         let database = self.database();
         let mut select = database.prepare("SELECT id FROM records WHERE kind = 3 AND deleted_at_ms IS NULL").unwrap();
         let ids = select.query_map([], |row| row.get::<_, [u8; 16]>(0)).unwrap();
@@ -109,13 +105,19 @@ impl Home {
     }
 
     /// How many live messages there are, read past the program.
-    pub fn messages(&self) -> i64 {
+    pub(crate) fn messages(&self) -> i64 {
         let count = "SELECT count(*) FROM records WHERE kind = 1 AND deleted_at_ms IS NULL";
         self.database().query_row(count, [], |row| row.get(0)).unwrap()
     }
 
     /// Asserts that the log has no gap and that `doctor` finds nothing wrong.
-    pub fn assert_well(&self) {
+    pub(crate) fn assert_well(&self) {
+        self.assert_no_gap();
+        self.run(&["doctor"]);
+    }
+
+    /// Asserts that the log has no gap.
+    pub(crate) fn assert_no_gap(&self) {
         let (first, last, entries): (i64, i64, i64) = self
             .database()
             .query_row("SELECT min(seq), max(seq), count(*) FROM changes", [], |row| {
@@ -123,11 +125,10 @@ impl Home {
             })
             .unwrap();
         assert_eq!((first, last), (1, entries), "the log has no gap");
-        self.run(&["doctor"]);
     }
 
     /// The processes that follow this home, by their command lines.
-    pub fn followers(&self) -> Vec<u32> {
+    pub(crate) fn followers(&self) -> Vec<u32> {
         let home = self.path();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -147,7 +148,7 @@ impl Home {
     }
 
     /// Writes a Claude Code transcript of this many messages beside the home.
-    pub fn transcript(&self, name: &str, messages: usize) -> PathBuf {
+    pub(crate) fn transcript(&self, name: &str, messages: usize) -> PathBuf {
         let path = self.folder.path().join(name);
         let mut lines = String::new();
         for number in 0..messages {
