@@ -46,13 +46,7 @@ struct Stop {
 }
 
 const TOUR: [Stop; 6] = [
-    Stop {
-        query: "部署",
-        shows: "two characters of Chinese are enough",
-        kinds: &[Kind::Message],
-        hits: 1,
-        remember_first: None,
-    },
+    Stop { query: "部署", shows: "two characters of Chinese are enough", kinds: &[], hits: 1, remember_first: None },
     Stop {
         query: "画像アップロードが失敗する原因は？",
         shows: "a question in Japanese",
@@ -83,7 +77,7 @@ const TOUR: [Stop; 6] = [
     },
     Stop {
         query: "which vpn does staging use",
-        shows: "found the moment it is written",
+        shows: "a note written right before it is asked for",
         kinds: &[],
         hits: 1,
         remember_first: Some("The staging VPN is wg2.kite.example since today."),
@@ -153,9 +147,6 @@ fn search(engine: &Engine, stop: &Stop, now: Timestamp) -> anyhow::Result<(Answe
 
 fn show(out: &mut Out, app: &App, stop: &Stop, answer: &Answer, took: Duration) -> std::io::Result<()> {
     writeln!(out)?;
-    if let Some(text) = stop.remember_first {
-        writeln!(out, "{} {text}", app.style.dim("remembered just now:"))?;
-    }
     let aside = format!("{}, {:.1} ms", stop.shows, took.as_secs_f64() * 1e3);
     writeln!(out, "{}  {}", app.style.bold(stop.query), app.style.dim(&format!("({aside})")))?;
     render::answer(out, answer, app.style, app.now, false)

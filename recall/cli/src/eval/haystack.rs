@@ -155,6 +155,13 @@ pub(super) struct Question {
     pub(super) distractor: Vec<usize>,
 }
 
+impl Question {
+    /// Whether it asks nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
 /// A line that could not be used, or a part of one.
 #[derive(Debug, PartialEq)]
 pub(super) struct Problem {

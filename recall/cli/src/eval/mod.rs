@@ -154,6 +154,9 @@ fn tell(set: &SetReport, started: Instant) {
     if set.gold_unknown > 0 {
         line(&format!("note: {name}: {} gold ids name no document and count as not found", set.gold_unknown));
     }
+    if set.empty > 0 {
+        line(&format!("note: {name}: {} questions are empty and count as not found", set.empty));
+    }
     if set.redactions > 0 {
         line(&format!("note: {name}: {} secrets were redacted in its documents", set.redactions));
     }

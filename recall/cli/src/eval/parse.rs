@@ -25,11 +25,7 @@ pub(super) fn parse(line: &[u8], place: Place) -> Result<Haystack, String> {
         docs.push(doc);
         labels.push(label);
     }
-    let questions = raw.queries.into_iter().map(|raw| {
-        let id = raw.id.0.clone();
-        raw.sort_out(&places).map_err(|reason| format!("query {id:?}: {reason}"))
-    });
-    let questions = questions.collect::<Result<_, _>>()?;
+    let questions = raw.queries.into_iter().map(|raw| raw.sort_out(&places)).collect();
     Ok(Haystack { kind: raw.kind, set: raw.set, lang: raw.lang, docs, labels, questions, place })
 }
 
@@ -164,7 +160,6 @@ fn role_named(speaker: &str) -> Option<Role> {
 
 #[derive(Deserialize)]
 struct RawQuestion {
-    id: Word,
     text: String,
     now: Option<Time>,
     category: Option<String>,
@@ -179,7 +174,7 @@ struct RawQuestion {
 }
 
 impl RawQuestion {
-    fn sort_out(self, places: &HashMap<String, usize>) -> Result<Question, String> {
+    fn sort_out(self, places: &HashMap<String, usize>) -> Question {
         let distinct = |ids: Option<Vec<Word>>| {
             let mut seen = HashSet::new();
             let ids = ids.unwrap_or_default().into_iter().map(|word| word.0);
@@ -190,7 +185,7 @@ impl RawQuestion {
         let gold = distinct(self.gold);
         let gold_named = gold.len();
         let gold = known(gold);
-        Ok(Question {
+        Question {
             gold_unknown: gold_named - gold.len(),
             gold,
             gold_sessions: self.gold_session.map(|mut names| {
@@ -207,7 +202,7 @@ impl RawQuestion {
             abstain: self.abstain.unwrap_or(false),
             stale: known(distinct(self.stale)),
             distractor: known(distinct(self.distractor)),
-        })
+        }
     }
 }
 

@@ -44,6 +44,9 @@ pub(super) struct SetReport {
     /// How many gold ids name no document; they count as not found.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) gold_unknown: usize,
+    /// How many questions ask nothing; their gold counts as not found.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) empty: usize,
     /// How many secrets were redacted in the documents before they were stored.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) redactions: usize,
@@ -136,6 +139,7 @@ impl SetReport {
                 .collect(),
             degraded: absences(asked()),
             gold_unknown: haystacks.iter().flat_map(|h| &h.questions).map(|question| question.gold_unknown).sum(),
+            empty: haystacks.iter().flat_map(|h| &h.questions).filter(|question| question.is_empty()).count(),
             redactions: runs.iter().map(|run| run.redactions).sum(),
         }
     }

@@ -187,10 +187,10 @@ fn ask(
     let now = question.now.unwrap_or(present);
     let everything = ReadSet::everything();
     let started = Instant::now();
-    let answer = match engine.recall(&query(&question.text, now, plan.mode, HITS), &everything) {
-        // A question without a word is refused, so it finds nothing: a miss, which counts like any other.
-        Err(harness_recall::Error::EmptyQuery) => Answer::default(),
-        answer => answer?,
+    // Sets hold questions without a word. Recall refuses them; here they are asked in vain, and count as such.
+    let answer = match question.is_empty() {
+        true => Answer::default(),
+        false => engine.recall(&query(&question.text, now, plan.mode, HITS), &everything)?,
     };
     let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
     let ranking = |hits: &[harness_memory::Hit]| -> Vec<usize> {
@@ -198,7 +198,7 @@ fn ask(
     };
     let figures = if question.abstain {
         Figures::new()
-    } else if score::needs_depth(haystack, question, plan.unit) && !question.text.trim().is_empty() {
+    } else if !question.is_empty() && score::needs_depth(haystack, question, plan.unit) {
         // Asked once more for all ranks; the time is that of an ordinary question.
         let deep = engine.recall(&query(&question.text, now, plan.mode, HITS_MAX), &everything)?;
         score::figures(haystack, question, plan.unit, &ranking(&deep.hits))
