@@ -40,7 +40,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,12 +50,12 @@ impl Dice {
 
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
+        (self.roll() % end.max(1) as u64) as usize
     }
 
     /// A number between 0 and 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A place below `end` where small numbers are likelier, about as the words of a language are.
@@ -101,7 +101,7 @@ impl Maker {
 
     /// The next message. Every 40 a new session starts; two sessions of five are in Chinese.
     pub fn message(&mut self) -> Made {
-        if self.turn % 40 == 0 {
+        if self.turn.is_multiple_of(40) {
             self.is_chinese = self.dice.below(5) < 2;
         }
         let role = ["user", "assistant", "tool", "assistant"][self.turn % 4];
@@ -192,7 +192,7 @@ pub fn claude_code(to: &mut impl Write, messages: usize, seed: u64) -> io::Resul
     let mut parent = String::from("null");
     let mut session = String::new();
     for number in 0..messages {
-        if number % 40 == 0 {
+        if number.is_multiple_of(40) {
             session = uuid(&mut dice);
             parent = String::from("null");
         }
@@ -231,7 +231,7 @@ pub fn claude_code(to: &mut impl Write, messages: usize, seed: u64) -> io::Resul
 }
 
 fn uuid(dice: &mut Dice) -> String {
-    let (a, b) = (dice.next(), dice.next());
+    let (a, b) = (dice.roll(), dice.roll());
     format!(
         "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
         a >> 32,

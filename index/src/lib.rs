@@ -3,7 +3,7 @@
 //!
 //! - [`index`]: the contract of an index, what it is asked and what it answers
 //! - [`mod@catch_up`]: bringing an index to the end of the log
-//! - [`follower`]: the one process that does so at a time
+//! - [`mod@follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
 
 pub mod catch_up;

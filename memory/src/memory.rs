@@ -1,5 +1,7 @@
 //! The handle that an agent holds: queries, answers, and the [`Memory`] trait.
 
+pub mod contract;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -240,7 +242,7 @@ pub struct Context {
 /// A memory bound to what it may read and where it may write.
 ///
 /// The edge of the core: the work itself blocks and runs on threads meant for that.
-/// Every implementation passes the same contract test.
+/// Every implementation passes [`contract::check`].
 pub trait Memory: Send + Sync {
     /// The hits for a query, best first. Nothing forgotten, expired or outside the read set is among them.
     fn recall(&self, query: Query) -> BoxFuture<'_, Result<Answer>>;

@@ -113,3 +113,29 @@ impl Memory for LocalMemory {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_local_memory_keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Arc::new(Engine::open(folder.path()).unwrap());
+        let writes = Scope::parse("ana").unwrap();
+        let elsewhere = Record::new(
+            Scope::parse("eve").unwrap(),
+            "test",
+            harness_memory::Origin::User,
+            harness_memory::Note::new("the staging deploy of eve"),
+        );
+        let foreign = elsewhere.id;
+        engine.store().put(vec![engine.intake().admit_one(elsewhere).unwrap()]).unwrap();
+        let memory = LocalMemory::new(engine, writes.clone().into(), writes.clone());
+        harness_memory::memory::contract::check(&memory, &writes).await;
+        assert!(matches!(memory.get(foreign).await.unwrap(), Lookup::Missing));
+        let answer = memory.recall(Query::new("staging deploy of eve")).await.unwrap();
+        assert!(answer.hits.iter().all(|hit| hit.id != foreign));
+        memory.forget(vec![foreign]).await.unwrap_err();
+    }
+}
