@@ -1,10 +1,10 @@
 //! `harness eval`: measures recall on labelled sets, through the real write and read path.
 //!
-//! - [`haystack`], [`parse`]: the file format, with what a run knows kept apart from what only the judge knows
-//! - [`run`]: one haystack in a fresh store: written, indexed, asked
-//! - [`foreign`]: questions that belong to other haystacks
-//! - [`score`], [`metrics`]: from a ranking to figures
-//! - [`report`], [`table`]: the figures of a set together, for programs and for people
+//! - `haystack`, `parse`: the file format, with what a run knows kept apart from what only the judge knows
+//! - `run`: one haystack in a fresh store: written, indexed, asked
+//! - `foreign`: questions that belong to other haystacks
+//! - `score`, `metrics`: from a ranking to figures
+//! - `report`, `table`: the figures of a set together, for programs and for people
 
 mod foreign;
 mod haystack;
