@@ -74,6 +74,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         return Err(harness_recall::Error::EmptyQuery.into());
     }
     let reads = args.reads.set(app)?;
+    let asked_for_meaning = args.mode.is_some();
     let query = Query {
         limit,
         kinds: args.kinds,
@@ -96,16 +97,28 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     } else {
         app.print(|out| render::answer(out, &answer, app.style, app.now, args.explain))?;
     }
-    say_what_was_missing(&answer);
+    say_what_was_missing(app, &answer, asked_for_meaning);
     if answer.hits.is_empty() && !app.json {
         report::line("nothing found");
     }
     Ok(Exit::found(!answer.hits.is_empty()))
 }
 
+/// Where it is noted that this home's owner was told that recall answers from text alone.
+const TOLD_FILE: &str = "told-no-model";
+
 /// Says what did not take part. A short tail is how things are, and was searched too: no word about it.
-fn say_what_was_missing(answer: &Answer) {
+/// That there is no model is said once in a home, and whenever somebody asks for a mode by name.
+fn say_what_was_missing(app: &App, answer: &Answer, asked_for_meaning: bool) {
     for part in &answer.degraded {
+        if part.code == "no-model" && !asked_for_meaning {
+            let told = app.home.join(TOLD_FILE);
+            if told.exists() {
+                continue;
+            }
+            // If it cannot be noted, it is said again.
+            let _ = std::fs::write(told, "");
+        }
         report::line(&format!("note: {} ({} {})", part.hint, part.arm, part.code));
     }
     if answer.lag.values().any(|lag| *lag > TAIL_CHANGES_LONG) {
