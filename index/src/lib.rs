@@ -1,1 +1,5 @@
-//! placeholder
+//! Derived views of the store.
+//!
+//! - [`vector`]: nearest neighbours among embeddings
+
+pub mod vector;
