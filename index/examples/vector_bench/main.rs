@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p harness-index --example vector_bench -- exact 10000
+//! cargo run --release -p harness-index --example vector_bench -- cells low-rank 1000000
 //! ```
 //!
 //! Times are CPU times of the one thread that does the work, medians over queries.
@@ -9,7 +10,7 @@
 mod data;
 
 use data::{DIMENSIONS, Random, Source};
-use harness_index::vector::{Key, Space, VectorIndex};
+use harness_index::vector::{Key, Partition, Space, VectorIndex};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 
@@ -23,7 +24,8 @@ fn main() -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["exact", count] => exact(count.parse()?),
-        _ => Err("usage: vector_bench exact COUNT".into()),
+        ["cells", kind, count] => cells(kind, count.parse()?),
+        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT".into()),
     }
 }
 
@@ -137,7 +139,7 @@ fn exact(count: usize) -> Outcome<()> {
     for (name, source) in [
         (
             "clustered",
-            Source::clustered(&mut random, (count / 100).max(10)),
+            Source::clustered(&mut random, (count / 1000).max(10)),
         ),
         ("low-rank", Source::low_rank(&mut random)),
     ] {
@@ -194,4 +196,93 @@ fn exact(count: usize) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Vectors that are drawn and inserted at a time, so that they need not be in memory together.
+const BATCH: usize = 10_000;
+
+fn cells(kind: &str, count: usize) -> Outcome<()> {
+    let mut random = Random::new(11);
+    let source = match kind {
+        "clustered" => Source::clustered(&mut random, (count / 1000).max(10)),
+        "low-rank" => Source::low_rank(&mut random),
+        other => return Err(format!("no data is called {other}").into()),
+    };
+    let folder = tempfile::tempdir()?;
+    let mut index = VectorIndex::create(folder.path(), &space())?;
+    let mut insert_ms = 0.0;
+    let mut number = 0u64;
+    while (number as usize) < count {
+        let batch = source.draw_many(&mut random, BATCH.min(count - number as usize));
+        let (done, ms) = timed(|| -> Outcome<()> {
+            for vector in batch.chunks(DIMENSIONS) {
+                let mut content = [0; 16];
+                content[..8].copy_from_slice(&number.to_le_bytes());
+                let key = Key {
+                    record: number,
+                    passage: 0,
+                };
+                index.insert(key, content, vector)?;
+                number += 1;
+            }
+            Ok(index.commit(&number.to_le_bytes())?)
+        });
+        done?;
+        insert_ms += ms;
+    }
+    println!(
+        "{kind}, {count} vectors: insert {:.0} rows per CPU second",
+        count as f64 / insert_ms * 1e3
+    );
+    let queries = source.draw_many(&mut random, QUERIES);
+    let mut truth = Vec::new();
+    let (exact_ms, _) = measure(&queries[..QUERIES / 10 * DIMENSIONS], None, |query| {
+        Ok(records(index.search_exact(query, K)?))
+    })?;
+    println!("  exact scan p50 {exact_ms:.2} ms");
+    for query in queries.chunks(DIMENSIONS) {
+        truth.push(records(index.search_exact(query, K)?));
+    }
+    let snapshot = index.snapshot(Partition {
+        from_rows: 0,
+        ..Partition::default()
+    });
+    let (rebuilt, build_ms) = timed(|| snapshot.rebuild());
+    let (adopted, adopt_ms) = timed(|| index.adopt(rebuilt?));
+    adopted?;
+    println!(
+        "  rebuilt in {:.1} CPU s, adopted in {:.2} CPU s",
+        build_ms / 1e3,
+        adopt_ms / 1e3
+    );
+    drop(index);
+    let (index, open_ms) = timed(|| VectorIndex::open(folder.path(), &space()));
+    let index = index?;
+    println!("  {:?}, opened in {open_ms:.0} ms", index.status());
+    let (ms, recall) = measure(&queries, Some(&truth), |query| {
+        Ok(records(index.search(query, K, None)?))
+    })?;
+    println!(
+        "  chosen: p50 {ms:.3} ms, recall@{K} {recall:.4}; {}",
+        resident()
+    );
+    for probes in [8, 16, 32, 64, 128, 256, 512, 1024] {
+        let (ms, recall) = measure(&queries, Some(&truth), |query| {
+            Ok(records(index.search_probing(query, K, probes)?))
+        })?;
+        println!("  {probes} cells read: p50 {ms:.3} ms, recall@{K} {recall:.4}");
+    }
+    Ok(())
+}
+
+/// What the kernel says is resident, where there is such a file.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lines = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss"));
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -72,7 +72,7 @@ pub enum Error {
         limit: usize,
     },
     /// A rebuilt index does not follow from the one that should adopt it.
-    #[error("the rebuilt index belongs to another snapshot")]
+    #[error("the rebuilt index comes from another snapshot")]
     OtherSnapshot,
     /// The operating system refused.
     #[error("cannot {doing} {}", path.display())]

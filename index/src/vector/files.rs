@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The format that is written, and the only one that is read: derived files are rebuilt, not
@@ -170,7 +171,10 @@ pub(crate) fn newest_generation(folder: &Path) -> Result<PathBuf> {
 /// A new, empty folder for a generation that is being written.
 pub(crate) fn temporary_generation(folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-    for number in 0u32.. {
+    // Never the same name twice in a process: the owner of an old one may still want to remove it.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
@@ -178,10 +182,10 @@ pub(crate) fn temporary_generation(folder: &Path) -> Result<PathBuf> {
             Err(error) => return Err(io_error("create", &path)(error)),
         }
     }
-    unreachable!("some number is free")
 }
 
-/// Makes a written folder the newest generation and removes older ones.
+/// Makes a written folder the newest generation, and removes older ones and what interrupted
+/// rebuilds left behind.
 ///
 /// Other processes that have an older one open keep reading it; where the system forbids to remove
 /// what is open, it is left for the next time.
@@ -192,8 +196,16 @@ pub(crate) fn publish(folder: &Path, temporary: &Path) -> Result<PathBuf> {
     sync_folder(temporary)?;
     fs::rename(temporary, &path).map_err(io_error("rename", &path))?;
     sync_folder(folder)?;
-    for (_, older) in older {
-        let _ = fs::remove_dir_all(older);
+    let abandoned = entries(folder)?;
+    let abandoned = abandoned
+        .into_iter()
+        .filter(|(_, name)| name.starts_with(TEMPORARY));
+    for path in older
+        .into_iter()
+        .map(|(_, path)| path)
+        .chain(abandoned.map(|(path, _)| path))
+    {
+        let _ = fs::remove_dir_all(path);
     }
     Ok(path)
 }

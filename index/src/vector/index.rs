@@ -1,9 +1,10 @@
 //! The index itself: rows, keys and cells together.
 
+use super::cells::Cells;
 use super::error::Result;
 use super::files::{self, Appender, Head, POSITION_BYTES_MAX, Space};
 use super::keys::{Content, ENTRY_BYTES, Key, Keys, Operation};
-use super::quantize::{quantize, to_halves, unit};
+use super::quantize::{Quantized, quantize, to_halves, unit};
 use super::rows::{RowFiles, Rows};
 use super::scan::{self, Prepared, Scored, Shortlist};
 use super::simd::Kernel;
@@ -18,6 +19,10 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 /// [`VectorIndex::keys_like`] lists them all. A word like "ok" may have been said ten thousand
 /// times, and an answer needs a few of them.
 pub const KEYS_PER_MATCH_MAX: usize = 1024;
+
+/// From this share of all rows on, a filter is tested while the cells are probed, rather than its
+/// rows being scanned.
+const WIDE_FILTER: f32 = 0.5;
 
 /// One content that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +58,12 @@ pub struct Status {
     pub keys: usize,
     /// The instructions that rows are compared with: `portable`, `avx2`, `avx512-vnni` or `neon`.
     pub kernel: &'static str,
+    /// Rows that are scanned because no cell has them.
+    pub tail_rows: usize,
+    /// Cells, or zero while every row is scanned.
+    pub cells: usize,
+    /// Cells that a search reads.
+    pub probes: usize,
 }
 
 /// An index of unit vectors.
@@ -61,11 +72,12 @@ pub struct Status {
 /// [`commit`](Self::commit). One process writes at a time, which the caller sees to; others may
 /// have the folder open and see the state of the commit that they opened.
 pub struct VectorIndex {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     generation: PathBuf,
     space: Space,
     pub(super) rows: Rows,
     pub(super) keys: Keys,
+    pub(super) cells: Option<Cells>,
     position: Vec<u8>,
     meta_sum: Xxh3,
     log_sum: Xxh3,
@@ -76,7 +88,7 @@ pub struct VectorIndex {
     /// This handle among all, and how often it changed.
     state: (u64, u64),
     /// What happened since the snapshot that is being rebuilt.
-    since_snapshot: Option<Vec<Operation>>,
+    since_snapshot: Option<(u64, Vec<Operation>)>,
 }
 
 impl VectorIndex {
@@ -98,7 +110,7 @@ impl VectorIndex {
         VectorIndex::open_generation(folder, generation, space)
     }
 
-    fn create_temporary(folder: &Path, space: &Space) -> Result<PathBuf> {
+    pub(super) fn create_temporary(folder: &Path, space: &Space) -> Result<PathBuf> {
         let temporary = files::temporary_generation(folder)?;
         for name in ["rows.i8", "originals.f16", "rows.meta", "keys.log"] {
             files::write_synced(&temporary.join(name), &[])?;
@@ -107,17 +119,31 @@ impl VectorIndex {
         Ok(temporary)
     }
 
-    fn open_generation(folder: &Path, generation: PathBuf, space: &Space) -> Result<VectorIndex> {
+    pub(super) fn open_generation(
+        folder: &Path,
+        generation: PathBuf,
+        space: &Space,
+    ) -> Result<VectorIndex> {
         static HANDLES: AtomicU64 = AtomicU64::new(0);
         let head = Head::read(&generation, space)?;
         let (rows, meta_sum) = Rows::open(&generation, space.dimensions, head.rows, head.meta_sum)?;
         let (keys, log_sum) = Keys::open(&generation, head.entries, head.log_sum, rows.len())?;
+        let cells = match head.cells_sum {
+            Some(sum) => Some(Cells::open(
+                &generation.join("cells"),
+                sum,
+                &rows,
+                space.dimensions,
+            )?),
+            None => None,
+        };
         Ok(VectorIndex {
             folder: folder.to_owned(),
             generation,
             space: space.clone(),
             rows,
             keys,
+            cells,
             position: head.position,
             meta_sum,
             log_sum,
@@ -147,6 +173,9 @@ impl VectorIndex {
             dead_rows: self.rows.len() - live_rows,
             keys: self.keys.live_keys(),
             kernel: Kernel::best().name(),
+            tail_rows: self.rows.len() - self.cells.as_ref().map_or(0, Cells::covered),
+            cells: self.cells.as_ref().map_or(0, Cells::count),
+            probes: self.cells.as_ref().map_or(0, Cells::probes),
         }
     }
 
@@ -171,11 +200,21 @@ impl VectorIndex {
         if self.attach(key, content)? {
             return Ok(());
         }
-        let original = to_halves(&unit);
-        let row = match self.row_of_original(&original)? {
+        self.insert_row(key, content, &quantize(&unit), &to_halves(&unit))
+    }
+
+    /// Lets `key` name the row with this original, which is added unless it is there.
+    pub(super) fn insert_row(
+        &mut self,
+        key: Key,
+        content: Content,
+        quantized: &Quantized,
+        original: &[u8],
+    ) -> Result<()> {
+        let row = match self.row_of_original(original)? {
             Some(row) => row,
             None => {
-                let row = self.rows.push(&quantize(&unit), &original)?;
+                let row = self.rows.push(quantized, original)?;
                 let sums = self.rows.original_sums();
                 if let Some(table) = &mut self.by_original {
                     insert_original(table, sums, row);
@@ -242,11 +281,7 @@ impl VectorIndex {
     /// one. Fails with [`Error::Dimensions`], [`Error::NoDirection`], or [`Error::Damaged`] when a
     /// row that was looked at is.
     pub fn search(&self, query: &[f32], k: usize, allowed: Option<&Allowed>) -> Result<Vec<Match>> {
-        let unit = unit(query, self.space.dimensions)?;
-        let query = Prepared {
-            quantized: quantize(&unit),
-            unit,
-        };
+        let query = self.prepare(query)?;
         // No list needs to be longer than the index: a huge `k` must not ask for memory.
         let k = k.min(self.keys.live_rows());
         let fresh;
@@ -258,7 +293,7 @@ impl VectorIndex {
             other => other,
         };
         let scored = match allowed {
-            None => self.nearest_exact(&query, k)?,
+            None => self.nearest(&query, k)?,
             Some(allowed) => self.nearest_allowed(&query, k, allowed)?,
         };
         Ok(scored
@@ -269,16 +304,22 @@ impl VectorIndex {
 
     /// The exact answer, by a scan of every row, whatever the cells would answer.
     pub fn search_exact(&self, query: &[f32], k: usize) -> Result<Vec<Match>> {
-        let unit = unit(query, self.space.dimensions)?;
-        let query = Prepared {
-            quantized: quantize(&unit),
-            unit,
+        self.search_probing(query, k, usize::MAX)
+    }
+
+    /// Like [`search`](Self::search), but reads this many cells: to see what more would find.
+    pub fn search_probing(&self, query: &[f32], k: usize, probes: usize) -> Result<Vec<Match>> {
+        let query = self.prepare(query)?;
+        let k = k.min(self.keys.live_rows());
+        let is_live = |row: usize| self.keys.is_live(row);
+        let scored = match &self.cells {
+            Some(cells) if probes < cells.count() => {
+                self.nearest_in_cells(&query, k, cells, probes, &is_live)?
+            }
+            _ => self.nearest_exact(&query, k)?,
         };
-        let scored = self.nearest_exact(&query, k.min(self.keys.live_rows()))?;
-        Ok(scored
-            .into_iter()
-            .map(|scored| self.match_of(scored, None))
-            .collect())
+        let scored = scored.into_iter();
+        Ok(scored.map(|scored| self.match_of(scored, None)).collect())
     }
 
     /// Prepares a filter: these records and no others. Records that are not here are ignored.
@@ -319,6 +360,25 @@ impl VectorIndex {
         Ok(())
     }
 
+    /// From now on remembers what happens, under a new number.
+    pub(super) fn follow_from_here(&mut self) -> u64 {
+        static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
+        let number = SNAPSHOTS.fetch_add(1, Ordering::Relaxed);
+        self.since_snapshot = Some((number, Vec::new()));
+        number
+    }
+
+    /// What happened since the last snapshot, and its number.
+    pub(super) fn since_snapshot(&self) -> Option<&(u64, Vec<Operation>)> {
+        self.since_snapshot.as_ref()
+    }
+
+    /// The partition that the next commit writes into the head; its file is written already.
+    pub(super) fn set_cells(&mut self, cells: Cells, sum: u64) {
+        self.cells = Some(cells);
+        self.cells_sum = Some(sum);
+    }
+
     fn open_files(&self) -> Result<(RowFiles, Appender)> {
         let rows = RowFiles::open(&self.generation, &self.rows)?;
         let committed = self.keys.committed() * ENTRY_BYTES as u64;
@@ -335,7 +395,7 @@ impl VectorIndex {
 
     fn changed(&mut self, operation: Operation) {
         self.state.1 += 1;
-        if let Some(since) = &mut self.since_snapshot {
+        if let Some((_, since)) = &mut self.since_snapshot {
             since.push(operation);
         }
     }
@@ -358,7 +418,25 @@ impl VectorIndex {
         Ok(same.then_some(row))
     }
 
-    fn nearest_exact(&self, query: &Prepared, k: usize) -> Result<Vec<Scored>> {
+    /// The query with length one, and as an int8 row.
+    pub(super) fn prepare(&self, query: &[f32]) -> Result<Prepared> {
+        let unit = unit(query, self.space.dimensions)?;
+        Ok(Prepared {
+            quantized: quantize(&unit),
+            unit,
+        })
+    }
+
+    pub(super) fn nearest(&self, query: &Prepared, k: usize) -> Result<Vec<Scored>> {
+        match &self.cells {
+            Some(cells) => self.nearest_in_cells(query, k, cells, cells.probes(), &|row| {
+                self.keys.is_live(row)
+            }),
+            None => self.nearest_exact(query, k),
+        }
+    }
+
+    pub(super) fn nearest_exact(&self, query: &Prepared, k: usize) -> Result<Vec<Scored>> {
         let mut list = Shortlist::new(k, &query.quantized);
         let is_live = |row: usize| self.keys.is_live(row);
         let all = 0..self.rows.len();
@@ -373,6 +451,21 @@ impl VectorIndex {
         allowed: &Allowed,
     ) -> Result<Vec<Scored>> {
         let is_live = |row: usize| self.keys.is_live(row);
+        let share = allowed.rows.len() as f32 / self.rows.len().max(1) as f32;
+        if let Some(cells) = &self.cells
+            && share >= WIDE_FILTER
+        {
+            let mut bits = vec![0u64; self.rows.len().div_ceil(64)];
+            for &row in &allowed.rows {
+                bits[row as usize / 64] |= 1 << (row % 64);
+            }
+            let is_allowed = |row: usize| bits[row / 64] >> (row % 64) & 1 == 1;
+            let probes = (cells.probes() as f32 / share).ceil() as usize;
+            let found = self.nearest_in_cells(query, k, cells, probes, &is_allowed)?;
+            if found.len() >= k.min(allowed.rows.len()) {
+                return Ok(found);
+            }
+        }
         let mut list = Shortlist::new(k, &query.quantized);
         scan::scan_picks(
             &self.rows,
@@ -381,6 +474,21 @@ impl VectorIndex {
             &is_live,
             &mut list,
         )?;
+        list.rescore(&self.rows, query)
+    }
+
+    fn nearest_in_cells(
+        &self,
+        query: &Prepared,
+        k: usize,
+        cells: &Cells,
+        probes: usize,
+        is_wanted: &impl Fn(usize) -> bool,
+    ) -> Result<Vec<Scored>> {
+        let mut list = Shortlist::new(k, &query.quantized);
+        let tail = cells.covered()..self.rows.len();
+        cells.scan(&self.rows, query, probes, is_wanted, &mut list)?;
+        scan::scan(&self.rows, tail, &query.quantized, is_wanted, &mut list)?;
         list.rescore(&self.rows, query)
     }
 

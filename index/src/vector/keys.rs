@@ -188,6 +188,14 @@ impl Keys {
         Some(self.entries[*found as usize].row)
     }
 
+    /// The live entries, oldest first.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (Key, Content, u32)> + '_ {
+        let entries = self.entries.iter().zip(&self.contents).zip(&self.alive);
+        entries
+            .filter(|(_, alive)| **alive)
+            .map(|((entry, content), _)| (entry.key(), *content, entry.row))
+    }
+
     /// Lets a key name a row; another row of the same key is named by it no longer.
     ///
     /// Returns the operation, or `None` if nothing changed.
@@ -236,6 +244,11 @@ impl Keys {
     /// Operations that are durable.
     pub(crate) fn committed(&self) -> u64 {
         self.committed
+    }
+
+    /// Entries that are dead: what a rebuild would leave out.
+    pub(crate) fn dead_entries(&self) -> usize {
+        self.entries.len() - self.live_keys
     }
 
     fn entries_of(&self, record: u64) -> impl Iterator<Item = u32> + '_ {

@@ -1,9 +1,7 @@
 //! Unit vectors as int8 with one scale, and as half-precision numbers.
 
 use super::error::{Error, Result};
-#[cfg(test)]
-use super::simd::half_to_f32;
-use super::simd::{self, padded};
+use super::simd::{self, half_to_f32, padded};
 
 /// A unit vector as bytes: component = byte · scale, zeros up to the padded length.
 ///
@@ -66,7 +64,6 @@ pub(crate) fn to_halves(values: &[f32]) -> Vec<u8> {
 }
 
 /// The values that [`to_halves`] kept.
-#[cfg(test)]
 pub(crate) fn from_halves(bytes: &[u8]) -> Vec<f32> {
     bytes
         .chunks_exact(2)

@@ -6,7 +6,7 @@
 use super::error::{Error, Result};
 use super::files::{self, Appender};
 use super::map::{Mapping, unsigned};
-use super::quantize::Quantized;
+use super::quantize::{self, Quantized};
 use super::simd::padded;
 use std::fs::File;
 use std::ops::Range;
@@ -264,6 +264,38 @@ impl Rows {
         self.fresh = Vec::new();
         self.fresh_originals = Vec::new();
         Ok(())
+    }
+
+    /// The same rows, for a reader that must not see later ones. Shares the mapped files.
+    pub(crate) fn snapshot(&self) -> Rows {
+        let sound = |sound: &AtomicBool| AtomicBool::new(sound.load(Ordering::Relaxed));
+        Rows {
+            dimensions: self.dimensions,
+            stride: self.stride,
+            committed: self.committed,
+            mapped: self.mapped,
+            map: Arc::clone(&self.map),
+            originals: Arc::clone(&self.originals),
+            fresh: self.fresh.clone(),
+            fresh_originals: self.fresh_originals.clone(),
+            scales: self.scales.clone(),
+            row_sums: self.row_sums.clone(),
+            original_sums: self.original_sums.clone(),
+            sound: self.sound.iter().map(sound).collect(),
+            path: self.path.clone(),
+            originals_path: self.originals_path.clone(),
+        }
+    }
+
+    /// The bytes and scale of a row of any place, checked.
+    pub(crate) fn row(&self, row: usize) -> Result<(&[i8], f32)> {
+        Ok((self.block(row..row + 1)?, self.scales[row]))
+    }
+
+    /// The original of a row in single precision, checked.
+    pub(crate) fn vector(&self, row: usize) -> Result<Vec<f32>> {
+        let mut buffer = Vec::new();
+        Ok(quantize::from_halves(self.original(row, &mut buffer)?))
     }
 }
 

@@ -11,7 +11,6 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(test)]
 pub(in crate::vector) use portable::half_to_f32;
 use std::sync::OnceLock;
 
@@ -19,7 +18,7 @@ use std::sync::OnceLock;
 /// AVX2, four of NEON, so that no implementation needs code for a remainder.
 pub(crate) const LANES: usize = 64;
 
-/// How many rows ahead a scattered scan asks the memory for.
+/// How many rows ahead a scan asks the memory for.
 #[cfg(target_arch = "x86_64")]
 const PREFETCH_ROWS: usize = 8;
 

@@ -76,7 +76,6 @@ pub(super) fn half(bits: u16) -> f32 {
 }
 
 /// See [`half`].
-#[cfg(test)]
 pub(in crate::vector) fn half_to_f32(bits: u16) -> f32 {
     half(bits)
 }

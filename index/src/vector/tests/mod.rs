@@ -1,5 +1,6 @@
 //! Promises of the index as a whole.
 
+mod cells;
 mod faults;
 mod walk;
 
