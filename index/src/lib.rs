@@ -5,12 +5,14 @@
 //! - [`mod@catch_up`]: bringing an index to the end of the log
 //! - [`follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
+//! - [`vector`]: nearest neighbours among embeddings
 
 pub mod catch_up;
 pub mod error;
 pub mod follower;
 pub mod index;
 pub mod text;
+pub mod vector;
 
 pub use catch_up::{catch_up, standing};
 pub use error::{Error, Result};
