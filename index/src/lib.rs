@@ -5,9 +5,11 @@
 //! - [`mod@catch_up`]: bringing an index to the end of the log
 //! - [`follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
+//! - [`embed`]: texts to vectors
 //! - [`vector`]: nearest neighbours among embeddings
 
 pub mod catch_up;
+pub mod embed;
 pub mod error;
 pub mod follower;
 pub mod index;
