@@ -5,12 +5,16 @@
 //! - [`mod@catch_up`]: bringing an index to the end of the log
 //! - [`mod@follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
+//! - [`embed`]: texts to vectors
+//! - [`vector`]: nearest neighbours among embeddings
 
 pub mod catch_up;
+pub mod embed;
 pub mod error;
 pub mod follower;
 pub mod index;
 pub mod text;
+pub mod vector;
 
 pub use catch_up::{catch_up, standing};
 pub use error::{Error, Result};

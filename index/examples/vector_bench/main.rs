@@ -1,0 +1,288 @@
+//! Measures the vector index on made-up embeddings and prints what it found.
+//!
+//! ```text
+//! cargo run --release -p harness-index --example vector_bench -- exact 10000
+//! cargo run --release -p harness-index --example vector_bench -- cells low-rank 1000000
+//! ```
+//!
+//! Times are CPU times of the one thread that does the work, medians over queries.
+
+mod data;
+
+use data::{DIMENSIONS, Random, Source};
+use harness_index::vector::{Key, Partition, Space, VectorIndex};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::Path;
+
+const K: usize = 10;
+const QUERIES: usize = 200;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["exact", count] => exact(count.parse()?),
+        ["cells", kind, count] => cells(kind, count.parse()?),
+        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT".into()),
+    }
+}
+
+/// CPU milliseconds of this thread so far.
+fn cpu_ms() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = cpu_ms();
+    let result = work();
+    (result, cpu_ms() - start)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn space() -> Space {
+    Space {
+        embedder: "made-up".to_owned(),
+        dimensions: DIMENSIONS,
+    }
+}
+
+/// Inserts all vectors under their numbers, committing every ten thousand.
+fn fill(folder: &Path, vectors: &[f32]) -> Outcome<(VectorIndex, f64)> {
+    let (index, ms) = timed(|| -> Outcome<VectorIndex> {
+        let mut index = VectorIndex::create(folder, &space())?;
+        for (number, vector) in (0u64..).zip(vectors.chunks(DIMENSIONS)) {
+            let mut content = [0; 16];
+            content[..8].copy_from_slice(&number.to_le_bytes());
+            let key = Key {
+                record: number,
+                passage: 0,
+            };
+            index.insert(key, content, vector)?;
+            if number % 10_000 == 9_999 {
+                index.commit(&number.to_le_bytes())?;
+            }
+        }
+        index.commit(b"all")?;
+        Ok(index)
+    });
+    Ok((index?, ms))
+}
+
+/// The numbers of the nearest vectors by single-precision products alone.
+fn naive(vectors: &[f32], query: &[f32]) -> Vec<u64> {
+    let mut scored: Vec<(f32, u64)> = (0u64..)
+        .zip(vectors.chunks(DIMENSIONS))
+        .map(|(number, vector)| {
+            let mut sums = [0f32; 16];
+            for (a, b) in vector
+                .as_chunks::<16>()
+                .0
+                .iter()
+                .zip(query.as_chunks::<16>().0)
+            {
+                for lane in 0..16 {
+                    sums[lane] += a[lane] * b[lane];
+                }
+            }
+            (sums.iter().sum::<f32>(), number)
+        })
+        .collect();
+    let order = |a: &(f32, u64), b: &(f32, u64)| b.0.total_cmp(&a.0);
+    scored.select_nth_unstable_by(K - 1, order);
+    scored.truncate(K);
+    scored.into_iter().map(|(_, number)| number).collect()
+}
+
+/// Runs the queries; returns the median of their CPU times and the share of `truth` they found.
+fn measure(
+    queries: &[f32],
+    truth: Option<&[Vec<u64>]>,
+    mut search: impl FnMut(&[f32]) -> Outcome<Vec<u64>>,
+) -> Outcome<(f64, f64)> {
+    let mut times = Vec::new();
+    let mut found = 0;
+    // Once to warm up, once to count.
+    for query in queries.chunks(DIMENSIONS) {
+        search(query)?;
+    }
+    for (at, query) in queries.chunks(DIMENSIONS).enumerate() {
+        let (answer, ms) = timed(|| search(query));
+        let answer = answer?;
+        times.push(ms);
+        if let Some(truth) = truth {
+            found += answer
+                .iter()
+                .filter(|number| truth[at].contains(number))
+                .count();
+        }
+    }
+    let wanted = queries.len() / DIMENSIONS * K;
+    Ok((median(times), found as f64 / wanted as f64))
+}
+
+fn records(matches: Vec<harness_index::vector::Match>) -> Vec<u64> {
+    matches
+        .iter()
+        .flat_map(|found| found.keys.iter().map(|key| key.record))
+        .collect()
+}
+
+fn exact(count: usize) -> Outcome<()> {
+    let mut random = Random::new(7);
+    for (name, source) in [
+        (
+            "clustered",
+            Source::clustered(&mut random, (count / 1000).max(10)),
+        ),
+        ("low-rank", Source::low_rank(&mut random)),
+    ] {
+        let vectors = source.draw_many(&mut random, count);
+        let queries = source.draw_many(&mut random, QUERIES);
+        let truth: Vec<Vec<u64>> = queries
+            .chunks(DIMENSIONS)
+            .map(|query| naive(&vectors, query))
+            .collect();
+        let folder = tempfile::tempdir()?;
+        let (index, insert_ms) = fill(folder.path(), &vectors)?;
+        println!(
+            "{name}, {count} vectors: insert {:.0} rows per CPU second",
+            count as f64 / insert_ms * 1e3
+        );
+        drop(index);
+        let (first, open_ms) = timed(|| -> Outcome<_> {
+            let index = VectorIndex::open(folder.path(), &space())?;
+            let found = index.search(&queries[..DIMENSIONS], K, None)?;
+            Ok((index, found))
+        });
+        let (index, _) = first?;
+        println!("  open to first answer {open_ms:.1} ms");
+        let (ms, recall) = measure(&queries, Some(&truth), |query| {
+            Ok(records(index.search(query, K, None)?))
+        })?;
+        println!("  exact scan p50 {ms:.3} ms, recall@{K} {recall:.4}");
+        for percent in [50, 10, 1] {
+            let mut chosen = Random::new(percent as u64);
+            let kept: Vec<u64> = (0..count as u64)
+                .filter(|_| chosen.below(100) < percent)
+                .collect();
+            let (allowed, allow_ms) = timed(|| index.allow(kept.iter().copied()));
+            let part: Vec<f32> = kept
+                .iter()
+                .flat_map(|&number| &vectors[number as usize * DIMENSIONS..][..DIMENSIONS])
+                .copied()
+                .collect();
+            let truth: Vec<Vec<u64>> = queries
+                .chunks(DIMENSIONS)
+                .map(|query| {
+                    naive(&part, query)
+                        .iter()
+                        .map(|&at| kept[at as usize])
+                        .collect()
+                })
+                .collect();
+            let (ms, recall) = measure(&queries, Some(&truth), |query| {
+                Ok(records(index.search(query, K, Some(&allowed))?))
+            })?;
+            println!(
+                "  filter of {percent} %: p50 {ms:.3} ms, recall@{K} {recall:.4}, prepared in {allow_ms:.3} ms"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Vectors that are drawn and inserted at a time, so that they need not be in memory together.
+const BATCH: usize = 10_000;
+
+fn cells(kind: &str, count: usize) -> Outcome<()> {
+    let mut random = Random::new(11);
+    let source = match kind {
+        "clustered" => Source::clustered(&mut random, (count / 1000).max(10)),
+        "low-rank" => Source::low_rank(&mut random),
+        other => return Err(format!("no data is called {other}").into()),
+    };
+    let folder = tempfile::tempdir()?;
+    let mut index = VectorIndex::create(folder.path(), &space())?;
+    let mut insert_ms = 0.0;
+    let mut number = 0u64;
+    while (number as usize) < count {
+        let batch = source.draw_many(&mut random, BATCH.min(count - number as usize));
+        let (done, ms) = timed(|| -> Outcome<()> {
+            for vector in batch.chunks(DIMENSIONS) {
+                let mut content = [0; 16];
+                content[..8].copy_from_slice(&number.to_le_bytes());
+                let key = Key {
+                    record: number,
+                    passage: 0,
+                };
+                index.insert(key, content, vector)?;
+                number += 1;
+            }
+            Ok(index.commit(&number.to_le_bytes())?)
+        });
+        done?;
+        insert_ms += ms;
+    }
+    println!(
+        "{kind}, {count} vectors: insert {:.0} rows per CPU second",
+        count as f64 / insert_ms * 1e3
+    );
+    let queries = source.draw_many(&mut random, QUERIES);
+    let mut truth = Vec::new();
+    let (exact_ms, _) = measure(&queries[..QUERIES / 10 * DIMENSIONS], None, |query| {
+        Ok(records(index.search_exact(query, K)?))
+    })?;
+    println!("  exact scan p50 {exact_ms:.2} ms");
+    for query in queries.chunks(DIMENSIONS) {
+        truth.push(records(index.search_exact(query, K)?));
+    }
+    let snapshot = index.snapshot(Partition {
+        from_rows: 0,
+        ..Partition::default()
+    });
+    let (rebuilt, build_ms) = timed(|| snapshot.rebuild());
+    let (adopted, adopt_ms) = timed(|| index.adopt(rebuilt?));
+    adopted?;
+    println!(
+        "  rebuilt in {:.1} CPU s, adopted in {:.2} CPU s",
+        build_ms / 1e3,
+        adopt_ms / 1e3
+    );
+    drop(index);
+    let (index, open_ms) = timed(|| VectorIndex::open(folder.path(), &space()));
+    let index = index?;
+    println!("  {:?}, opened in {open_ms:.0} ms", index.status());
+    let (ms, recall) = measure(&queries, Some(&truth), |query| {
+        Ok(records(index.search(query, K, None)?))
+    })?;
+    println!(
+        "  chosen: p50 {ms:.3} ms, recall@{K} {recall:.4}; {}",
+        resident()
+    );
+    for probes in [8, 16, 32, 64, 128, 256, 512, 1024] {
+        let (ms, recall) = measure(&queries, Some(&truth), |query| {
+            Ok(records(index.search_probing(query, K, probes)?))
+        })?;
+        println!("  {probes} cells read: p50 {ms:.3} ms, recall@{K} {recall:.4}");
+    }
+    Ok(())
+}
+
+/// What the kernel says is resident, where there is such a file.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lines = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss"));
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
