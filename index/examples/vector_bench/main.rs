@@ -5,6 +5,8 @@
 //! cargo run --release -p harness-index --example vector_bench -- cells low-rank 1000000
 //! ```
 //!
+//! `peers` writes its data to a folder, for the comparison in `examples/compare/vectors`.
+//!
 //! Times are CPU times of the one thread that does the work, medians over queries.
 
 mod data;
@@ -25,7 +27,12 @@ fn main() -> Outcome<()> {
     match arguments[..] {
         ["exact", count] => exact(count.parse()?),
         ["cells", kind, count] => cells(kind, count.parse()?),
-        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT".into()),
+        ["peers", kind, count, folder] => peers(kind, count.parse()?, Path::new(folder)),
+        _ => Err(
+            "usage: vector_bench exact COUNT | cells clustered|low-rank COUNT | \
+                  peers clustered|sessions|duplicates COUNT FOLDER"
+                .into(),
+        ),
     }
 }
 
@@ -285,4 +292,85 @@ fn resident() -> String {
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// Measures itself on data that it leaves in `folder`, and prints one JSON object.
+fn peers(kind: &str, count: usize, folder: &Path) -> Outcome<()> {
+    let mut random = Random::new(23);
+    let (vectors, queries) = match kind {
+        "clustered" => {
+            let source = Source::clustered(&mut random, (count / 100).max(10));
+            let vectors = source.draw_many(&mut random, count);
+            (vectors, source.draw_many(&mut random, QUERIES))
+        }
+        // Tight clusters, one after the other.
+        "sessions" => {
+            let mut vectors = Vec::new();
+            for _ in 0..20 {
+                let source = Source::Clustered {
+                    centres: Source::clustered(&mut random, 1).draw(&mut random),
+                    noise: 0.2,
+                };
+                vectors.extend(source.draw_many(&mut random, count / 20));
+            }
+            (vectors, Vec::new())
+        }
+        // A quarter is one and the same vector.
+        "duplicates" => {
+            let source = Source::clustered(&mut random, count);
+            let twin = source.draw(&mut random);
+            let mut vectors = twin.repeat(count / 4);
+            vectors.extend(source.draw_many(&mut random, count - count / 4));
+            (vectors, Vec::new())
+        }
+        other => return Err(format!("no data is called {other}").into()),
+    };
+    write_floats(&folder.join("vectors.f32"), &vectors)?;
+    write_floats(&folder.join("queries.f32"), &queries)?;
+    let home = tempfile::tempdir()?;
+    let (mut index, insert_ms) = fill(home.path(), &vectors)?;
+    if kind == "clustered" {
+        let truth: Vec<Vec<u64>> = queries
+            .chunks(DIMENSIONS)
+            .map(|query| naive(&vectors, query))
+            .collect();
+        let (p50_ms, recall) = measure(&queries, Some(&truth), |query| {
+            Ok(records(index.search(query, K, None)?))
+        })?;
+        let inserts_per_s = count as f64 / insert_ms * 1e3;
+        let result = serde_json::json!({
+            "p50_ms": p50_ms, "recall": recall, "inserts_per_s": inserts_per_s,
+        });
+        println!("{result}");
+    } else {
+        let self_recall = found_by_themselves(&index, &vectors)?;
+        let snapshot = index.snapshot(Partition {
+            from_rows: 0,
+            ..Partition::default()
+        });
+        index.adopt(snapshot.rebuild()?)?;
+        let self_recall_cells = found_by_themselves(&index, &vectors)?;
+        let result = serde_json::json!({
+            "self_recall": self_recall, "self_recall_cells": self_recall_cells,
+        });
+        println!("{result}");
+    }
+    Ok(())
+}
+
+/// The share of vectors whose own query brings their own key back.
+fn found_by_themselves(index: &VectorIndex, vectors: &[f32]) -> Outcome<f64> {
+    let mut found = 0;
+    for (number, vector) in (0u64..).zip(vectors.chunks(DIMENSIONS)) {
+        found += usize::from(records(index.search(vector, K, None)?).contains(&number));
+    }
+    Ok(found as f64 / (vectors.len() / DIMENSIONS) as f64)
+}
+
+fn write_floats(path: &Path, values: &[f32]) -> std::io::Result<()> {
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    std::fs::write(path, bytes)
 }
