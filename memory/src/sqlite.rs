@@ -32,8 +32,8 @@ use crate::record::Outcome;
 use crate::scope::ReadSet;
 use crate::session::Session;
 use crate::store::{
-    Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row, SessionEntry,
-    Store,
+    Beside, Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row,
+    SessionEntry, Store,
 };
 
 pub use head::LostTail;
@@ -225,6 +225,10 @@ impl Store for SqliteStore {
 
     fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>> {
         self.read(|reader| reader.neighbours(row, before, after))
+    }
+
+    fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>> {
+        self.read(|reader| rows.iter().map(|row| read::beside(&reader.connection, *row, reach)).collect())
     }
 
     fn expose(&self, exposure: Exposure) -> Result<()> {

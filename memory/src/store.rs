@@ -189,6 +189,15 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+/// The rows around a message in its session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// What came before it, the nearest first.
+    pub before: Vec<Row>,
+    /// What came after it, the nearest first.
+    pub after: Vec<Row>,
+}
+
 /// A session with how much of it there is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SessionEntry {
@@ -271,6 +280,12 @@ pub trait Store: Send + Sync {
     /// The live messages of the same session around a message, in order and without it: at most
     /// `before` that came before it and `after` that came after. Empty for a record without a session.
     fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>>;
+
+    /// Which live messages stand beside each of these in its session, one answer for each row, in order: rows
+    /// alone, at most `reach` on each side. Nothing for a row without a session, or that is not there.
+    ///
+    /// For ranking, which asks this of all candidates at once: it reads the session's index and no record.
+    fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>>;
 
     /// Notes that these records were given to a run.
     fn expose(&self, exposure: Exposure) -> Result<()>;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::answer;
 use crate::error::{Error, Result};
+use crate::weights::Weights;
 
 /// How far long work has come, and whether to go on: called with units done and units in all, and answers
 /// whether to continue.
@@ -40,6 +41,7 @@ pub struct Engine {
     intake: Intake,
     /// For searching only. Whoever writes opens another, under the follower's lock.
     text: TextIndex,
+    weights: Weights,
 }
 
 /// What an index says of itself.
@@ -64,7 +66,19 @@ impl Engine {
     pub fn open(home: &Path) -> Result<Engine> {
         let store = SqliteStore::open(home)?;
         let text = TextIndex::new(&home.join(INDEX_FOLDER));
-        Ok(Engine { home: home.to_owned(), store: Arc::new(store), intake: Intake::new(), text })
+        Ok(Engine {
+            home: home.to_owned(),
+            store: Arc::new(store),
+            intake: Intake::new(),
+            text,
+            weights: Weights::default(),
+        })
+    }
+
+    /// The same engine with other weights than the default ones, to measure with.
+    pub fn with_weights(mut self, weights: Weights) -> Engine {
+        self.weights = weights;
+        self
     }
 
     /// The folder.
@@ -84,7 +98,7 @@ impl Engine {
 
     /// The records that answer a query within a read set, best first.
     pub fn recall(&self, query: &Query, reads: &ReadSet) -> Result<Answer> {
-        answer::recall(&*self.store, &self.text, query, reads)
+        answer::recall(&*self.store, &self.text, &self.weights, query, reads)
     }
 
     /// Whether the tail is long enough that a follower should be started (see [`TAIL_CHANGES_LONG`]).

@@ -2,16 +2,30 @@
 //!
 //! - [`engine`]: one home opened: recall, catching up, index upkeep
 //! - `answer`: from a query to an answer
+//! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
+//! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
+//! - `outcome`, `current`: what worked, what is true now; [`weights`]: how much each part of ranking counts
+//! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
 //! - [`local`]: the [`harness_memory::Memory`] handle over an engine of this process
 
 mod answer;
+mod arms;
 mod context;
+mod conversation;
+mod current;
 pub mod engine;
 pub mod error;
+mod hit;
 pub mod local;
+mod named;
+mod outcome;
+mod ranked;
 pub mod tokens;
+pub mod weights;
+mod when;
 
 pub use engine::{Engine, IndexStatus, Progress};
 pub use error::{Error, Result};
 pub use local::LocalMemory;
+pub use weights::Weights;

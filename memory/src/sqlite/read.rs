@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::{IdPrefix, RecordId, StoreId};
 use crate::record::Kind;
 use crate::scope::ReadSet;
-use crate::store::{Changes, Counts, Exposure, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
+use crate::store::{Beside, Changes, Counts, Exposure, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
 
 /// Where the log ends.
 pub(super) fn head(connection: &Connection, store: StoreId) -> Result<Position> {
@@ -145,38 +145,65 @@ impl Reader {
     }
 
     pub(super) fn neighbours(&mut self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>> {
-        let doing = "read the messages around a message";
-        let place: Option<(Option<i64>, Option<i64>)> = self
-            .connection
-            .query_row("SELECT session, position FROM records WHERE row = ?1", [row.0], |columns| {
-                Ok((columns.get(0)?, columns.get(1)?))
-            })
-            .optional()
-            .map_err(Error::sqlite(doing))?;
-        let Some((Some(session), Some(position))) = place else { return Ok(Vec::new()) };
-        let side = |sql: &str, limit: usize| -> Result<Vec<Row>> {
-            let select = || -> rusqlite::Result<Vec<Row>> {
-                self.connection
-                    .prepare_cached(sql)?
-                    .query_map(params![session, position, row.0, limit.min(READ_ROWS_MAX) as i64], |c| {
-                        c.get(0).map(Row)
-                    })?
-                    .collect()
-            };
-            select().map_err(Error::sqlite(doing))
-        };
-        let mut rows = side(
-            "SELECT row FROM records WHERE session = ?1 AND (position, row) < (?2, ?3) AND deleted_at_ms IS NULL
-             ORDER BY position DESC, row DESC LIMIT ?4",
-            before,
-        )?;
+        let Some(place) = place(&self.connection, row)? else { return Ok(Vec::new()) };
+        let mut rows = place.before(&self.connection, before)?;
         rows.reverse();
-        rows.extend(side(
-            "SELECT row FROM records WHERE session = ?1 AND (position, row) > (?2, ?3) AND deleted_at_ms IS NULL
-             ORDER BY position, row LIMIT ?4",
-            after,
-        )?);
+        rows.extend(place.after(&self.connection, after)?);
         rows.into_iter().map(|row| self.by_row(row)).collect()
+    }
+}
+
+/// The rows around one within its session.
+pub(super) fn beside(connection: &Connection, row: Row, reach: usize) -> Result<Beside> {
+    let Some(place) = place(connection, row)? else { return Ok(Beside::default()) };
+    Ok(Beside { before: place.before(connection, reach)?, after: place.after(connection, reach)? })
+}
+
+/// What reading around a message is called in errors.
+const READING_AROUND: &str = "read the messages around a message";
+
+/// Where a message stands in its session.
+struct SessionPlace {
+    session: i64,
+    position: i64,
+    row: Row,
+}
+
+fn place(connection: &Connection, row: Row) -> Result<Option<SessionPlace>> {
+    let select = || -> rusqlite::Result<Option<(Option<i64>, Option<i64>)>> {
+        connection
+            .prepare_cached("SELECT session, position FROM records WHERE row = ?1")?
+            .query_row([row.0], |columns| Ok((columns.get(0)?, columns.get(1)?)))
+            .optional()
+    };
+    let place = select().map_err(Error::sqlite(READING_AROUND))?;
+    Ok(match place {
+        Some((Some(session), Some(position))) => Some(SessionPlace { session, position, row }),
+        _ => None,
+    })
+}
+
+impl SessionPlace {
+    /// The live rows before this place, the nearest first.
+    fn before(&self, connection: &Connection, limit: usize) -> Result<Vec<Row>> {
+        let sql = "SELECT row FROM records WHERE session = ?1 AND (position, row) < (?2, ?3)
+             AND deleted_at_ms IS NULL ORDER BY position DESC, row DESC LIMIT ?4";
+        self.side(connection, sql, limit)
+    }
+
+    /// The live rows after this place, the nearest first.
+    fn after(&self, connection: &Connection, limit: usize) -> Result<Vec<Row>> {
+        let sql = "SELECT row FROM records WHERE session = ?1 AND (position, row) > (?2, ?3)
+             AND deleted_at_ms IS NULL ORDER BY position, row LIMIT ?4";
+        self.side(connection, sql, limit)
+    }
+
+    fn side(&self, connection: &Connection, sql: &str, limit: usize) -> Result<Vec<Row>> {
+        let values = params![self.session, self.position, self.row.0, limit.min(READ_ROWS_MAX) as i64];
+        let select = || -> rusqlite::Result<Vec<Row>> {
+            connection.prepare_cached(sql)?.query_map(values, |columns| columns.get(0).map(Row))?.collect()
+        };
+        select().map_err(Error::sqlite(READING_AROUND))
     }
 }
 

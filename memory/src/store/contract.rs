@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Exposure, Filter, Lookup, Order, Patch, Put, Row, Store};
+use super::{Beside, Exposure, Filter, Lookup, Order, Patch, Put, Row, Store};
 use crate::change::ChangeKind;
 use crate::id::RecordId;
 use crate::intake::{Admitted, Intake};
@@ -248,6 +248,11 @@ fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
     let around = store.neighbours(row, 1, 5).expect("the store answers");
     let around: Vec<_> = around.into_iter().map(|lookup| lookup.found().expect("found").record.id).collect();
     assert_eq!(around, [ids[1], ids[4]], "in order, without itself, what is forgotten, or another scope's");
+    let note = get_one(store, put_one(store, note("a", "no session"))).found().expect("found").row;
+    let beside = store.beside(&[row, note, Row(999)], 2).expect("the store answers");
+    let at = |place: usize| get_one(store, ids[place]).found().expect("found").row;
+    assert_eq!(beside[0], Beside { before: vec![at(1), at(0)], after: vec![at(4)] }, "the nearest first");
+    assert_eq!(beside[1..], [Beside::default(), Beside::default()], "nothing without a session");
 }
 
 fn exposures_come_back_newest_first(store: &dyn Store) {

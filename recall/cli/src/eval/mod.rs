@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use harness_memory::Mode;
+use harness_recall::Weights;
 
 use self::haystack::{Haystack, Kind, Problem};
 use self::report::{Report, SetReport};
@@ -64,6 +65,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "UNIT")]
     unit: Option<Unit>,
 
+    /// Weights of ranking other than the default ones, as JSON: {"session": 0.05}
+    #[arg(long, value_name = "JSON", value_parser = weights)]
+    weights: Option<Weights>,
+
     /// Ask at most this many questions of each haystack: for a quick look, not for a measurement
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -85,8 +90,12 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if haystacks.is_empty() {
         return Err(Advice::error("there is nothing to measure", "name files with one haystack a line, as JSON"));
     }
-    let plan =
-        Plan { mode: args.mode.unwrap_or_default(), unit: args.unit, questions_max: args.limit.unwrap_or(usize::MAX) };
+    let plan = Plan {
+        mode: args.mode.unwrap_or_default(),
+        unit: args.unit,
+        weights: args.weights.unwrap_or_default(),
+        questions_max: args.limit.unwrap_or(usize::MAX),
+    };
     let mut report = Report { sets: Vec::new() };
     for set in sets(haystacks) {
         let started = Instant::now();
@@ -124,6 +133,10 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         line(&format!("error: and {} more; -v names them all", problems.get() - PROBLEMS_SHOWN));
     }
     Ok(if problems.get() == 0 { Exit::Found } else { Exit::Failed })
+}
+
+fn weights(json: &str) -> Result<Weights, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
 /// Haystacks by set and kind, each in the order in which it was first named.

@@ -8,7 +8,7 @@ use harness_memory::intake::Admission;
 use harness_memory::memory::HITS_MAX;
 use harness_memory::store::PUT_RECORDS_MAX;
 use harness_memory::{Answer, Body, Message, Mode, Origin, Query, ReadSet, Record, RecordId, Role, Scope, Store};
-use harness_recall::Engine;
+use harness_recall::{Engine, Weights};
 use jiff::Timestamp;
 
 use super::haystack::{Doc, DocBody, Haystack, Problem, Question};
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) mode: Mode,
     /// `None` leaves it to the labels.
     pub(super) unit: Option<Unit>,
+    /// How much each part of ranking counts.
+    pub(super) weights: Weights,
     /// The most questions to ask.
     pub(super) questions_max: usize,
 }
@@ -63,7 +65,7 @@ pub(super) fn haystack(
     problem: &mut dyn FnMut(Problem),
 ) -> anyhow::Result<Run> {
     let home = tempfile::Builder::new().prefix("harness-eval-").tempdir().context("cannot make a temporary home")?;
-    let engine = Engine::open(home.path()).context("cannot open a temporary home")?;
+    let engine = Engine::open(home.path()).context("cannot open a temporary home")?.with_weights(plan.weights.clone());
     let present = present(haystack);
     let mut run = Run::default();
     let Some(docs) = fill(&engine, haystack, present, &mut run, step, problem)? else { return Ok(run) };

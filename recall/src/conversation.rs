@@ -1,0 +1,164 @@
+//! What a turn means lies partly in its neighbours.
+//!
+//! Messages lend a part of their score to the turns around them in the same session, whether an arm proposed those
+//! or not: the answer to a question often stands beside the words of it. And a session whose turns match often
+//! lifts them all. Both order messages among each other; beside notes and episodes the best message counts as much
+//! as it did before.
+
+use std::collections::HashMap;
+
+use harness_memory::memory::Degraded;
+use harness_memory::{Body, Message, MessageForm, Role, Row, Store};
+
+use crate::error::Result;
+use crate::ranked::{Admission, Ranked, records};
+use crate::weights::Weights;
+
+/// So far to each side a turn's score spreads.
+pub(crate) const REACH: usize = 2;
+
+/// The most turns that enter an answer through their neighbours alone: each is read from the store, and the
+/// measured gain comes from those that take in most.
+const ENTRANTS_MAX: usize = 40;
+
+/// So many of a session's best turns say how well it matches.
+const SESSION_TOP: usize = 3;
+
+/// Weighs turns by who said them: what a tool printed and what a summary retells count less than what was said.
+pub(crate) fn weigh_roles(ranked: &mut [Ranked], weights: &Weights) {
+    for hit in ranked {
+        let Body::Message(message) = &hit.stored.record.body else { continue };
+        let (factor, words) = match role(message) {
+            Said::Summary => (weights.summary, "lowered: a summary, nobody's statement"),
+            Said::Tool => (weights.tool_output, "lowered: what a tool printed"),
+            Said::Assistant => (weights.assistant, "lowered: what the agent said"),
+            Said::Person => continue,
+        };
+        if factor != 1.0 {
+            hit.scale("role", factor, words.to_owned());
+        }
+    }
+}
+
+enum Said {
+    Person,
+    Assistant,
+    Tool,
+    Summary,
+}
+
+fn role(message: &Message) -> Said {
+    match (message.form, message.role) {
+        (MessageForm::Summary | MessageForm::Scaffold, _) => Said::Summary,
+        _ if message.tool_result.is_some() => Said::Tool,
+        (_, Role::Tool | Role::System) => Said::Tool,
+        (_, Role::Assistant) => Said::Assistant,
+        (_, Role::User) => Said::Person,
+    }
+}
+
+/// What the neighbours of a turn lend it.
+#[derive(Default)]
+struct Lent {
+    score: f32,
+    /// Who lends most: its place among the ranked, and how much.
+    from: (usize, f32),
+}
+
+/// Spreads the scores of messages to their neighbours and adds what their sessions say for them.
+pub(crate) fn spread(
+    store: &dyn Store,
+    ranked: &mut Vec<Ranked>,
+    admission: &Admission,
+    weights: &Weights,
+    degraded: &mut Vec<Degraded>,
+) -> Result<()> {
+    let turns: Vec<usize> = (0..ranked.len()).filter(|&at| is_turn(&ranked[at])).collect();
+    let Some(best) = turns.iter().map(|&at| ranked[at].score).max_by(f32::total_cmp) else { return Ok(()) };
+    let rows: Vec<Row> = turns.iter().map(|&at| ranked[at].stored.row).collect();
+    let mut lent: HashMap<Row, Lent> = HashMap::new();
+    for (&at, beside) in turns.iter().zip(store.beside(&rows, REACH)?) {
+        for side in [beside.before, beside.after] {
+            for (row, weight) in side.into_iter().zip(weights.neighbours) {
+                let share = ranked[at].score * weight;
+                let lent = lent.entry(row).or_default();
+                lent.score += share;
+                if share > lent.from.1 {
+                    lent.from = (at, share);
+                }
+            }
+        }
+    }
+    for &at in &turns {
+        if let Some(lent) = lent.remove(&ranked[at].stored.row) {
+            let words = beside_words(&ranked[lent.from.0]);
+            ranked[at].add("neighbours", lent.score, 1.0, words);
+        }
+    }
+    // What is left was proposed by no arm.
+    let mut entrants: Vec<(Row, Lent)> = lent.into_iter().filter(|(_, lent)| lent.score > 0.0).collect();
+    entrants.sort_by(|(a, x), (b, y)| y.score.total_cmp(&x.score).then(b.cmp(a)));
+    entrants.truncate(ENTRANTS_MAX);
+    let rows: Vec<Row> = entrants.iter().map(|(row, _)| *row).collect();
+    for ((_, lent), stored) in entrants.into_iter().zip(records(store, &rows, degraded)?) {
+        let Some(stored) = stored.filter(|stored| admission.allows(stored)) else { continue };
+        let words = beside_words(&ranked[lent.from.0]);
+        let mut hit = Ranked::new(stored);
+        hit.add("neighbours", lent.score, 1.0, words);
+        if is_turn(&hit) {
+            ranked.push(hit);
+        }
+    }
+    lift_sessions(ranked, weights);
+    settle(ranked, best);
+    Ok(())
+}
+
+/// Whether this is a turn of a conversation that somebody said.
+fn is_turn(hit: &Ranked) -> bool {
+    let record = &hit.stored.record;
+    let Body::Message(message) = &record.body else { return false };
+    record.session.is_some() && message.form == MessageForm::Statement
+}
+
+fn beside_words(lender: &Ranked) -> String {
+    match lender.why.get("text").filter(|why| !why.words.is_empty()) {
+        Some(why) => format!("beside a turn that matches: {}", why.words),
+        None => "beside a turn that matches".to_owned(),
+    }
+}
+
+/// Adds to each turn a part of what the best turns of its session have.
+fn lift_sessions(ranked: &mut [Ranked], weights: &Weights) {
+    let mut sessions: HashMap<(String, String, String), Vec<usize>> = HashMap::new();
+    for (at, hit) in ranked.iter().enumerate().filter(|(_, hit)| is_turn(hit)) {
+        let record = &hit.stored.record;
+        let session = record.session.clone().unwrap_or_default();
+        sessions.entry((record.scope.to_string(), record.source.clone(), session)).or_default().push(at);
+    }
+    for turns in sessions.values() {
+        let mut scores: Vec<f32> = turns.iter().map(|&at| ranked[at].score).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let prior: f32 = scores.iter().take(SESSION_TOP).sum();
+        let words = match turns.len() {
+            1 => "its session has no other match".to_owned(),
+            others => format!("its session matches in {others} places"),
+        };
+        for &at in turns {
+            ranked[at].add("session", prior, weights.session, words.clone());
+        }
+    }
+}
+
+/// Puts messages back into the measure of the other records: the best has what the best had before.
+fn settle(ranked: &mut [Ranked], best: f32) {
+    let most = ranked.iter().filter(|hit| is_turn(hit)).map(|hit| hit.score).fold(0.0, f32::max);
+    if most <= 0.0 {
+        return;
+    }
+    let factor = best / most;
+    for hit in ranked.iter_mut().filter(|hit| is_turn(hit)) {
+        hit.score *= factor;
+        hit.why.values_mut().for_each(|why| why.weight *= factor);
+    }
+}
