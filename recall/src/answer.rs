@@ -10,7 +10,7 @@ use crate::arms::{self, Asked};
 use crate::error::{Error, Result};
 use crate::ranked::{self, Admission};
 use crate::weights::Weights;
-use crate::{conversation, current, hit, named, outcome, when};
+use crate::{confidence, conversation, copies, current, hit, named, outcome, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -62,6 +62,7 @@ pub(crate) fn recall(
         });
     }
     // The index was asked for what may be read; what the store says now decides.
+    answer.confidence = confidence::of(&proposals, weights);
     let admission = Admission { filter, now };
     let mut ranked = ranked::load(store, proposals, &admission, &mut answer.degraded)?;
     conversation::weigh_roles(&mut ranked, weights);
@@ -73,9 +74,10 @@ pub(crate) fn recall(
     let replaced_by = current::successors(store, &ranked)?;
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);
+    current::prefer_newer(&mut ranked, &replaced_by, question, weights);
+    copies::fold(&mut ranked, &replaced_by);
     ranked.truncate(limit);
     let most = ranked.first().map_or(0.0, |hit| hit.score);
-    answer.confidence = ranked.first().map_or(0.0, |hit| hit.coverage);
     let parsed = TextQuery::parse(question);
     answer.hits = ranked
         .into_iter()

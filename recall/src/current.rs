@@ -1,9 +1,11 @@
-//! What is true now: a record ranks below the one that replaces it.
+//! What is true now: a record ranks below the one that replaces it, and a statement below a newer one of the same
+//! subject that answers the question as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use harness_memory::{RecordId, Store};
+use harness_memory::{Body, RecordId, Store};
 
+use crate::copies::words;
 use crate::error::Result;
 use crate::ranked::Ranked;
 use crate::weights::Weights;
@@ -37,4 +39,68 @@ pub(crate) fn rank_below_successors(
         hit.scale("replaced", factor, "lowered, because a newer record replaces this one".to_owned());
         scores.insert(hit.stored.record.id, hit.score);
     }
+}
+
+/// Only so many of the best are compared with each other.
+const COMPARED_MAX: usize = 20;
+
+/// Longer texts are no single statements, of which one takes the place of another.
+const STATEMENT_WORDS_MAX: usize = 60;
+
+/// Ranks a statement below a newer one of the same subject: one that shares enough of its words, and has as much of
+/// the question. A statement that only looks alike lacks the word of the question that tells the two apart.
+/// Only notes are such statements; records tied by `replaces` were settled before. `ranked` is sorted and stays so.
+pub(crate) fn prefer_newer(
+    ranked: &mut [Ranked],
+    replaced_by: &HashMap<RecordId, RecordId>,
+    question: &str,
+    weights: &Weights,
+) {
+    let asked: HashSet<String> = words(question).into_iter().collect();
+    let told: Vec<Option<Told>> = ranked.iter().take(COMPARED_MAX).map(|hit| told(hit, replaced_by)).collect();
+    for newer in 0..told.len() {
+        let Some(new) = &told[newer] else { continue };
+        // The first older one that it takes the place of.
+        let Some(older) = (0..newer).find(|&older| {
+            let (hit, next) = (&ranked[older], &ranked[newer]);
+            let Some(old) = &told[older] else { return false };
+            next.stored.record.created_at > hit.stored.record.created_at
+                && next.stored.record.scope == hit.stored.record.scope
+                && next.coverage >= weights.newer_coverage * hit.coverage
+                && alike(&old.words, &new.words) >= weights.newer_alike
+                && old.words.difference(&new.words).all(|word| !asked.contains(word) || is_small(word))
+        }) else {
+            continue;
+        };
+        let lifted = ranked[older].score * 1.001 - ranked[newer].score;
+        ranked[newer].add("newer", lifted.max(0.0), 1.0, "newer than another statement of the same".to_owned());
+    }
+    crate::ranked::sort(ranked);
+}
+
+struct Told {
+    words: HashSet<String>,
+}
+
+fn told(hit: &Ranked, replaced_by: &HashMap<RecordId, RecordId>) -> Option<Told> {
+    let record = &hit.stored.record;
+    let tied = record.replaces.is_some() || replaced_by.contains_key(&record.id);
+    if tied || !matches!(record.body, Body::Note(_)) {
+        return None;
+    }
+    let words = words(record.text());
+    (words.len() <= STATEMENT_WORDS_MAX).then(|| Told { words: words.into_iter().collect() })
+}
+
+/// The share of the shorter text's words that the other has, small words left out.
+fn alike(one: &HashSet<String>, other: &HashSet<String>) -> f32 {
+    let said = |words: &HashSet<String>| words.iter().filter(|word| !is_small(word)).count();
+    let both = one.intersection(other).filter(|word| !is_small(word)).count();
+    let shorter = said(one).min(said(other));
+    if shorter == 0 { 0.0 } else { both as f32 / shorter as f32 }
+}
+
+/// Whether a word of a script with blanks is too short to say much.
+fn is_small(word: &str) -> bool {
+    word.is_ascii() && word.len() <= 3 && !word.bytes().any(|byte| byte.is_ascii_digit())
 }

@@ -5,14 +5,17 @@
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
 //! - `outcome`, `current`: what worked, what is true now; [`weights`]: how much each part of ranking counts
+//! - `copies`: one statement told often is one hit; `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
 //! - [`local`]: the [`harness_memory::Memory`] handle over an engine of this process
 
 mod answer;
 mod arms;
+mod confidence;
 mod context;
 mod conversation;
+mod copies;
 mod current;
 pub mod engine;
 pub mod error;

@@ -34,6 +34,13 @@ pub struct Weights {
     pub recency: f32,
     /// After so many days half of that is left.
     pub half_life_days: HalfLife,
+    /// A newer statement takes the place of an older one that shares at least this share of its words,
+    pub newer_alike: f32,
+    /// and covers at least this share of what the older one covers of the question.
+    pub newer_coverage: f32,
+    /// Of confidence: the share of the question that the first candidate covers, the most that one of the first five
+    /// covers, and how far the first stands out.
+    pub confidence: [f32; 3],
     /// Candidates asked of each arm.
     pub candidates: usize,
     /// What a success adds to an episode: at equal similarity success ranks before failure, and a failure that is
@@ -75,6 +82,9 @@ impl Default for Weights {
             date: 1.0,
             recency: 0.02,
             half_life_days: HalfLife { message: 30.0, episode: 90.0, note: 180.0, lesson: 365.0 },
+            newer_alike: 0.5,
+            newer_coverage: 0.8,
+            confidence: [0.8, 0.0, 0.2],
             candidates: 120,
             success: 0.2,
             replaced: 0.5,

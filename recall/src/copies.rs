@@ -1,0 +1,225 @@
+//! Copies: one statement told several times is one hit with a count, in its newest wording.
+//!
+//! Conservative: what differs in a number, a negation or more than a word in ten is another statement; so is what
+//! another speaker said, and a short turn, whose meaning lies in its neighbours. Episodes are copies only where they
+//! went the same way to the same end.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use harness_memory::{Body, Record, RecordId};
+
+use crate::ranked::Ranked;
+
+/// A turn of fewer words than this is never a copy: `Yes, thanks!` answers another question each time.
+const TURN_WORDS_MIN: usize = 8;
+
+/// Texts of fewer words than this are copies only where they are the same.
+const NEAR_WORDS_MIN: usize = 12;
+
+/// Near copies have at least this share of their words in common (Jaccard), where they differ at all.
+const NEAR_SHARE_MIN: f32 = 0.9;
+
+/// Only so many of the best are compared with each other: below them no answer is read.
+const COMPARED_MAX: usize = 120;
+
+/// Of longer texts this many words are compared; that they go on alike is likely enough.
+const WORDS_MAX: usize = 400;
+
+/// Words that turn a statement around.
+const NEGATIONS: [&str; 14] =
+    ["not", "no", "never", "none", "without", "cannot", "t", "stop", "不", "没", "無", "别", "未", "ない"];
+
+/// What is compared of a record.
+struct Told {
+    /// Who told it, in what kind of record.
+    teller: u64,
+    /// The folded text, as one number.
+    exact: u64,
+    words: HashSet<u64>,
+    /// Numbers and negations, which copies have in common.
+    marks: u64,
+    near: bool,
+}
+
+/// Folds copies among the best into the one that ranks first, which then shows the newest wording. Records that
+/// replace each other are told apart and stay. The order is kept.
+pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, RecordId>) {
+    let told: Vec<Option<Told>> =
+        ranked.iter().take(COMPARED_MAX).map(|hit| told(&hit.stored.record, replaced_by)).collect();
+    let mut firsts: Vec<usize> = Vec::new();
+    let mut gone: HashSet<usize> = HashSet::new();
+    for (at, one) in told.iter().enumerate() {
+        let Some(one) = one else { continue };
+        let same = firsts.iter().find(|&&first| told[first].as_ref().is_some_and(|first| is_copy(first, one)));
+        let Some(&first) = same else {
+            firsts.push(at);
+            continue;
+        };
+        gone.insert(at);
+        let other = ranked[at].stored.clone();
+        let hit = &mut ranked[first];
+        hit.copies += 1;
+        let newer = (other.record.created_at, other.row) > (hit.stored.record.created_at, hit.stored.row);
+        if newer {
+            hit.stored = other;
+        }
+    }
+    for &first in &firsts {
+        let hit = &mut ranked[first];
+        if hit.copies > 0 {
+            let others =
+                if hit.copies == 1 { "1 more record says".into() } else { format!("{} more records say", hit.copies) };
+            hit.add("copies", 0.0, 1.0, format!("{others} the same; the newest is shown"));
+        }
+    }
+    let mut at = 0;
+    ranked.retain(|_| {
+        at += 1;
+        !gone.contains(&(at - 1))
+    });
+}
+
+fn is_copy(one: &Told, other: &Told) -> bool {
+    if one.teller != other.teller {
+        return false;
+    }
+    if one.exact == other.exact {
+        return true;
+    }
+    if !(one.near && other.near) || one.marks != other.marks {
+        return false;
+    }
+    let both = one.words.intersection(&other.words).count() as f32;
+    let either = (one.words.len() + other.words.len()) as f32 - both;
+    both >= NEAR_SHARE_MIN * either
+}
+
+/// What is compared of this record; `None` where it is a copy of nothing.
+fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<Told> {
+    if record.replaces.is_some() || replaced_by.contains_key(&record.id) {
+        return None;
+    }
+    let words = words(record.text());
+    let is_turn = matches!(record.body, Body::Message(_));
+    if words.is_empty() || is_turn && words.len() < TURN_WORDS_MIN {
+        return None;
+    }
+    let mut teller = DefaultHasher::new();
+    (record.scope.to_string(), record.kind().code(), record.origin.code()).hash(&mut teller);
+    let mut near = words.len() >= NEAR_WORDS_MIN;
+    match &record.body {
+        Body::Message(message) => (&message.speaker, message.role.code()).hash(&mut teller),
+        Body::Episode(episode) => {
+            near = false;
+            (episode.outcome.code(), &episode.user_turns, &episode.reason, &episode.lesson).hash(&mut teller);
+            episode.tools.iter().for_each(|used| (&used.tool, &used.gist, &used.ok, &used.error).hash(&mut teller));
+        }
+        Body::Note(_) | Body::Lesson(_) => {}
+    }
+    let mut marks: Vec<&String> = words.iter().filter(|word| is_mark(word)).collect();
+    marks.sort_unstable();
+    Some(Told {
+        teller: teller.finish(),
+        exact: number(&words),
+        marks: number(&marks),
+        words: words.iter().map(number).collect(),
+        near,
+    })
+}
+
+fn is_mark(word: &str) -> bool {
+    word.chars().any(char::is_numeric) || NEGATIONS.contains(&word)
+}
+
+fn number(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The words of a text, folded; each character of a script without blanks is one.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for c in text.chars() {
+        let alone = c >= '\u{2e80}';
+        if (alone || !c.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if words.len() == WORDS_MAX {
+            return words;
+        }
+        match (c.is_alphanumeric(), alone) {
+            (true, true) => words.push(c.to_string()),
+            (true, false) => word.extend(c.to_lowercase()),
+            (false, _) => {}
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_memory::{Message, Note, Origin, Role, Row, Scope, Stored};
+
+    use super::*;
+
+    fn note(row: i64, text: &str) -> Ranked {
+        hit(row, Record::new(Scope::root(), "test", Origin::User, Note::new(text)))
+    }
+
+    fn said(row: i64, speaker: &str, text: &str) -> Ranked {
+        let mut message = Message::new(Role::User, 0, text);
+        message.speaker = Some(speaker.to_owned());
+        hit(row, Record::new(Scope::root(), "test", Origin::User, message))
+    }
+
+    fn hit(row: i64, mut record: Record) -> Ranked {
+        record.created_at = jiff::Timestamp::from_second(1_700_000_000 + row).unwrap();
+        Ranked::new(Stored { row: Row(row), record, forgotten: None })
+    }
+
+    fn folded(mut hits: Vec<Ranked>) -> Vec<(i64, u32)> {
+        fold(&mut hits, &HashMap::new());
+        hits.iter().map(|hit| (hit.stored.row.0, hit.copies)).collect()
+    }
+
+    const LONG: &str = "before every release run the migration on a copy of the production database and compare counts";
+
+    #[test]
+    fn copies_are_one_hit_with_a_count_in_the_newest_wording() {
+        let again = "Before every release, run the migration on a copy of the production database and compare counts!";
+        assert_eq!(folded(vec![note(1, LONG), note(2, "another thing"), note(3, again)]), [(3, 1), (2, 0)]);
+        let near = format!("{LONG} please");
+        assert_eq!(folded(vec![note(1, LONG), note(2, &near)]), [(2, 1)]);
+    }
+
+    #[test]
+    fn what_differs_in_a_number_or_a_negation_is_another_statement() {
+        let numbered = |number: u8| format!("{LONG} within {number} minutes");
+        assert_eq!(folded(vec![note(1, &numbered(5)), note(2, &numbered(9))]), [(1, 0), (2, 0)]);
+        assert_eq!(folded(vec![note(1, LONG), note(2, &format!("not {LONG}"))]), [(1, 0), (2, 0)]);
+        assert_eq!(folded(vec![note(1, "use port 80"), note(2, "use port 81")]), [(1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn other_speakers_and_short_turns_keep_their_evidence() {
+        assert_eq!(folded(vec![said(1, "Ana", LONG), said(2, "Bo", LONG)]), [(1, 0), (2, 0)]);
+        assert_eq!(folded(vec![said(1, "Ana", "Yes, thanks!"), said(2, "Ana", "Yes, thanks!")]), [(1, 0), (2, 0)]);
+        assert_eq!(folded(vec![said(1, "Ana", LONG), said(2, "Ana", LONG)]), [(2, 1)]);
+    }
+
+    #[test]
+    fn a_record_and_what_replaces_it_are_told_apart() {
+        let (old, mut new) = (note(1, LONG), note(2, LONG));
+        new.stored.record.replaces = Some(old.stored.record.id);
+        let replaced = HashMap::from([(old.stored.record.id, new.stored.record.id)]);
+        let mut hits = vec![new, old];
+        fold(&mut hits, &replaced);
+        assert_eq!(hits.len(), 2);
+    }
+}
