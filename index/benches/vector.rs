@@ -13,10 +13,7 @@ use harness_index::vector::{Content, Key, Space, VectorIndex};
 use std::hint::black_box;
 
 fn space() -> Space {
-    Space {
-        embedder: "made-up".to_owned(),
-        dimensions: DIMENSIONS,
-    }
+    Space { embedder: "made-up".to_owned(), dimensions: DIMENSIONS }
 }
 
 fn insert(index: &mut VectorIndex, first: u64, vectors: &[f32]) {
@@ -39,11 +36,7 @@ fn search(criterion: &mut Criterion) {
         let query = source.draw(&mut random);
         let mut group = criterion.benchmark_group(format!("{count} vectors"));
         group.bench_function("exact", |bencher| {
-            bencher.iter(|| {
-                index
-                    .search(black_box(&query), 10, None)
-                    .expect("an answer")
-            });
+            bencher.iter(|| index.search(black_box(&query), 10, None).expect("an answer"));
         });
         for percent in [10, 1] {
             let allowed = index.allow((0..count as u64).step_by(100 / percent));

@@ -1,5 +1,7 @@
 //! What ranking promises, through the engine as callers see it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use harness_memory::{
     Answer, Body, Episode, Message, MessageForm, Mode, Note, Origin, Outcome, Query, ReadSet, Record, RecordId, Role,
     Scope, Store,

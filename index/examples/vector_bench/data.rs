@@ -46,14 +46,9 @@ const RANK: usize = 64;
 
 impl Source {
     pub(crate) fn clustered(random: &mut Random, clusters: usize) -> Source {
-        let mut centres: Vec<f32> = (0..clusters * DIMENSIONS)
-            .map(|_| random.normal())
-            .collect();
+        let mut centres: Vec<f32> = (0..clusters * DIMENSIONS).map(|_| random.normal()).collect();
         centres.chunks_mut(DIMENSIONS).for_each(normalize);
-        Source::Clustered {
-            centres,
-            noise: 0.75,
-        }
+        Source::Clustered { centres, noise: 0.75 }
     }
 
     pub(crate) fn low_rank(random: &mut Random) -> Source {

@@ -28,11 +28,9 @@ fn main() -> Outcome<()> {
         ["exact", count] => exact(count.parse()?),
         ["cells", kind, count] => cells(kind, count.parse()?),
         ["peers", kind, count, folder] => peers(kind, count.parse()?, Path::new(folder)),
-        _ => Err(
-            "usage: vector_bench exact COUNT | cells clustered|low-rank COUNT | \
+        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT | \
                   peers clustered|sessions|duplicates COUNT FOLDER"
-                .into(),
-        ),
+            .into()),
     }
 }
 
@@ -54,10 +52,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 fn space() -> Space {
-    Space {
-        embedder: "made-up".to_owned(),
-        dimensions: DIMENSIONS,
-    }
+    Space { embedder: "made-up".to_owned(), dimensions: DIMENSIONS }
 }
 
 /// Inserts all vectors under their numbers, committing every ten thousand.
@@ -67,10 +62,7 @@ fn fill(folder: &Path, vectors: &[f32]) -> Outcome<(VectorIndex, f64)> {
         for (number, vector) in (0u64..).zip(vectors.chunks(DIMENSIONS)) {
             let mut content = [0; 16];
             content[..8].copy_from_slice(&number.to_le_bytes());
-            let key = Key {
-                record: number,
-                passage: 0,
-            };
+            let key = Key { record: number, passage: 0 };
             index.insert(key, content, vector)?;
             if number % 10_000 == 9_999 {
                 index.commit(&number.to_le_bytes())?;
@@ -88,12 +80,7 @@ fn naive(vectors: &[f32], query: &[f32]) -> Vec<u64> {
         .zip(vectors.chunks(DIMENSIONS))
         .map(|(number, vector)| {
             let mut sums = [0f32; 16];
-            for (a, b) in vector
-                .as_chunks::<16>()
-                .0
-                .iter()
-                .zip(query.as_chunks::<16>().0)
-            {
+            for (a, b) in vector.as_chunks::<16>().0.iter().zip(query.as_chunks::<16>().0) {
                 for lane in 0..16 {
                     sums[lane] += a[lane] * b[lane];
                 }
@@ -124,10 +111,7 @@ fn measure(
         let answer = answer?;
         times.push(ms);
         if let Some(truth) = truth {
-            found += answer
-                .iter()
-                .filter(|number| truth[at].contains(number))
-                .count();
+            found += answer.iter().filter(|number| truth[at].contains(number)).count();
         }
     }
     let wanted = queries.len() / DIMENSIONS * K;
@@ -135,33 +119,21 @@ fn measure(
 }
 
 fn records(matches: Vec<harness_index::vector::Match>) -> Vec<u64> {
-    matches
-        .iter()
-        .flat_map(|found| found.keys.iter().map(|key| key.record))
-        .collect()
+    matches.iter().flat_map(|found| found.keys.iter().map(|key| key.record)).collect()
 }
 
 fn exact(count: usize) -> Outcome<()> {
     let mut random = Random::new(7);
     for (name, source) in [
-        (
-            "clustered",
-            Source::clustered(&mut random, (count / 1000).max(10)),
-        ),
+        ("clustered", Source::clustered(&mut random, (count / 1000).max(10))),
         ("low-rank", Source::low_rank(&mut random)),
     ] {
         let vectors = source.draw_many(&mut random, count);
         let queries = source.draw_many(&mut random, QUERIES);
-        let truth: Vec<Vec<u64>> = queries
-            .chunks(DIMENSIONS)
-            .map(|query| naive(&vectors, query))
-            .collect();
+        let truth: Vec<Vec<u64>> = queries.chunks(DIMENSIONS).map(|query| naive(&vectors, query)).collect();
         let folder = tempfile::tempdir()?;
         let (index, insert_ms) = fill(folder.path(), &vectors)?;
-        println!(
-            "{name}, {count} vectors: insert {:.0} rows per CPU second",
-            count as f64 / insert_ms * 1e3
-        );
+        println!("{name}, {count} vectors: insert {:.0} rows per CPU second", count as f64 / insert_ms * 1e3);
         drop(index);
         let (first, open_ms) = timed(|| -> Outcome<_> {
             let index = VectorIndex::open(folder.path(), &space())?;
@@ -170,15 +142,11 @@ fn exact(count: usize) -> Outcome<()> {
         });
         let (index, _) = first?;
         println!("  open to first answer {open_ms:.1} ms");
-        let (ms, recall) = measure(&queries, Some(&truth), |query| {
-            Ok(records(index.search(query, K, None)?))
-        })?;
+        let (ms, recall) = measure(&queries, Some(&truth), |query| Ok(records(index.search(query, K, None)?)))?;
         println!("  exact scan p50 {ms:.3} ms, recall@{K} {recall:.4}");
         for percent in [50, 10, 1] {
             let mut chosen = Random::new(percent as u64);
-            let kept: Vec<u64> = (0..count as u64)
-                .filter(|_| chosen.below(100) < percent)
-                .collect();
+            let kept: Vec<u64> = (0..count as u64).filter(|_| chosen.below(100) < percent).collect();
             let (allowed, allow_ms) = timed(|| index.allow(kept.iter().copied()));
             let part: Vec<f32> = kept
                 .iter()
@@ -187,19 +155,11 @@ fn exact(count: usize) -> Outcome<()> {
                 .collect();
             let truth: Vec<Vec<u64>> = queries
                 .chunks(DIMENSIONS)
-                .map(|query| {
-                    naive(&part, query)
-                        .iter()
-                        .map(|&at| kept[at as usize])
-                        .collect()
-                })
+                .map(|query| naive(&part, query).iter().map(|&at| kept[at as usize]).collect())
                 .collect();
-            let (ms, recall) = measure(&queries, Some(&truth), |query| {
-                Ok(records(index.search(query, K, Some(&allowed))?))
-            })?;
-            println!(
-                "  filter of {percent} %: p50 {ms:.3} ms, recall@{K} {recall:.4}, prepared in {allow_ms:.3} ms"
-            );
+            let (ms, recall) =
+                measure(&queries, Some(&truth), |query| Ok(records(index.search(query, K, Some(&allowed))?)))?;
+            println!("  filter of {percent} %: p50 {ms:.3} ms, recall@{K} {recall:.4}, prepared in {allow_ms:.3} ms");
         }
     }
     Ok(())
@@ -225,10 +185,7 @@ fn cells(kind: &str, count: usize) -> Outcome<()> {
             for vector in batch.chunks(DIMENSIONS) {
                 let mut content = [0; 16];
                 content[..8].copy_from_slice(&number.to_le_bytes());
-                let key = Key {
-                    record: number,
-                    passage: 0,
-                };
+                let key = Key { record: number, passage: 0 };
                 index.insert(key, content, vector)?;
                 number += 1;
             }
@@ -237,46 +194,29 @@ fn cells(kind: &str, count: usize) -> Outcome<()> {
         done?;
         insert_ms += ms;
     }
-    println!(
-        "{kind}, {count} vectors: insert {:.0} rows per CPU second",
-        count as f64 / insert_ms * 1e3
-    );
+    println!("{kind}, {count} vectors: insert {:.0} rows per CPU second", count as f64 / insert_ms * 1e3);
     let queries = source.draw_many(&mut random, QUERIES);
     let mut truth = Vec::new();
-    let (exact_ms, _) = measure(&queries[..QUERIES / 10 * DIMENSIONS], None, |query| {
-        Ok(records(index.search_exact(query, K)?))
-    })?;
+    let (exact_ms, _) =
+        measure(&queries[..QUERIES / 10 * DIMENSIONS], None, |query| Ok(records(index.search_exact(query, K)?)))?;
     println!("  exact scan p50 {exact_ms:.2} ms");
     for query in queries.chunks(DIMENSIONS) {
         truth.push(records(index.search_exact(query, K)?));
     }
-    let snapshot = index.snapshot(Partition {
-        from_rows: 0,
-        ..Partition::default()
-    });
+    let snapshot = index.snapshot(Partition { from_rows: 0, ..Partition::default() });
     let (rebuilt, build_ms) = timed(|| snapshot.rebuild());
     let (adopted, adopt_ms) = timed(|| index.adopt(rebuilt?));
     adopted?;
-    println!(
-        "  rebuilt in {:.1} CPU s, adopted in {:.2} CPU s",
-        build_ms / 1e3,
-        adopt_ms / 1e3
-    );
+    println!("  rebuilt in {:.1} CPU s, adopted in {:.2} CPU s", build_ms / 1e3, adopt_ms / 1e3);
     drop(index);
     let (index, open_ms) = timed(|| VectorIndex::open(folder.path(), &space()));
     let index = index?;
     println!("  {:?}, opened in {open_ms:.0} ms", index.status());
-    let (ms, recall) = measure(&queries, Some(&truth), |query| {
-        Ok(records(index.search(query, K, None)?))
-    })?;
-    println!(
-        "  chosen: p50 {ms:.3} ms, recall@{K} {recall:.4}; {}",
-        resident()
-    );
+    let (ms, recall) = measure(&queries, Some(&truth), |query| Ok(records(index.search(query, K, None)?)))?;
+    println!("  chosen: p50 {ms:.3} ms, recall@{K} {recall:.4}; {}", resident());
     for probes in [8, 16, 32, 64, 128, 256, 512, 1024] {
-        let (ms, recall) = measure(&queries, Some(&truth), |query| {
-            Ok(records(index.search_probing(query, K, probes)?))
-        })?;
+        let (ms, recall) =
+            measure(&queries, Some(&truth), |query| Ok(records(index.search_probing(query, K, probes)?)))?;
         println!("  {probes} cells read: p50 {ms:.3} ms, recall@{K} {recall:.4}");
     }
     Ok(())
@@ -285,13 +225,8 @@ fn cells(kind: &str, count: usize) -> Outcome<()> {
 /// What the kernel says is resident, where there is such a file.
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let lines = status
-        .lines()
-        .filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss"));
-    lines
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let lines = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss"));
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
 }
 
 /// Measures itself on data that it leaves in `folder`, and prints one JSON object.
@@ -307,10 +242,8 @@ fn peers(kind: &str, count: usize, folder: &Path) -> Outcome<()> {
         "sessions" => {
             let mut vectors = Vec::new();
             for _ in 0..20 {
-                let source = Source::Clustered {
-                    centres: Source::clustered(&mut random, 1).draw(&mut random),
-                    noise: 0.2,
-                };
+                let source =
+                    Source::Clustered { centres: Source::clustered(&mut random, 1).draw(&mut random), noise: 0.2 };
                 vectors.extend(source.draw_many(&mut random, count / 20));
             }
             (vectors, Vec::new())
@@ -330,13 +263,8 @@ fn peers(kind: &str, count: usize, folder: &Path) -> Outcome<()> {
     let home = tempfile::tempdir()?;
     let (mut index, insert_ms) = fill(home.path(), &vectors)?;
     if kind == "clustered" {
-        let truth: Vec<Vec<u64>> = queries
-            .chunks(DIMENSIONS)
-            .map(|query| naive(&vectors, query))
-            .collect();
-        let (p50_ms, recall) = measure(&queries, Some(&truth), |query| {
-            Ok(records(index.search(query, K, None)?))
-        })?;
+        let truth: Vec<Vec<u64>> = queries.chunks(DIMENSIONS).map(|query| naive(&vectors, query)).collect();
+        let (p50_ms, recall) = measure(&queries, Some(&truth), |query| Ok(records(index.search(query, K, None)?)))?;
         let inserts_per_s = count as f64 / insert_ms * 1e3;
         let result = serde_json::json!({
             "p50_ms": p50_ms, "recall": recall, "inserts_per_s": inserts_per_s,
@@ -344,10 +272,7 @@ fn peers(kind: &str, count: usize, folder: &Path) -> Outcome<()> {
         println!("{result}");
     } else {
         let self_recall = found_by_themselves(&index, &vectors)?;
-        let snapshot = index.snapshot(Partition {
-            from_rows: 0,
-            ..Partition::default()
-        });
+        let snapshot = index.snapshot(Partition { from_rows: 0, ..Partition::default() });
         index.adopt(snapshot.rebuild()?)?;
         let self_recall_cells = found_by_themselves(&index, &vectors)?;
         let result = serde_json::json!({
@@ -368,9 +293,6 @@ fn found_by_themselves(index: &VectorIndex, vectors: &[f32]) -> Outcome<f64> {
 }
 
 fn write_floats(path: &Path, values: &[f32]) -> std::io::Result<()> {
-    let bytes: Vec<u8> = values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(path, bytes)
 }

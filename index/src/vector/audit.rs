@@ -23,9 +23,7 @@ impl VectorIndex {
     /// Takes as long as so many searches. Fails where a search does, on damage.
     pub fn audit(&self, sample: Option<usize>) -> Result<Audit> {
         let rows = 0..self.rows.len() as u32;
-        let mut rows: Vec<u32> = rows
-            .filter(|&row| self.keys.is_live(row as usize))
-            .collect();
+        let mut rows: Vec<u32> = rows.filter(|&row| self.keys.is_live(row as usize)).collect();
         if let Some(sample) = sample {
             shuffle(&mut rows);
             rows.truncate(sample);
@@ -38,9 +36,6 @@ impl VectorIndex {
                 lost.extend(self.keys.of_row(row as usize).next());
             }
         }
-        Ok(Audit {
-            searched: rows.len(),
-            lost,
-        })
+        Ok(Audit { searched: rows.len(), lost })
     }
 }

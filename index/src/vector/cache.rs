@@ -69,19 +69,10 @@ impl EmbeddingCache {
         let vectors_path = path.join("vectors");
         // Opening for appending creates what is missing; nothing is cut off yet.
         for path in [&contents_path, &vectors_path] {
-            drop(
-                fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .map_err(io_error("open", path))?,
-            );
+            drop(fs::OpenOptions::new().create(true).append(true).open(path).map_err(io_error("open", path))?);
         }
         let vectors = File::open(&vectors_path).map_err(io_error("open", &vectors_path))?;
-        let length = vectors
-            .metadata()
-            .map_err(io_error("measure", &vectors_path))?
-            .len();
+        let length = vectors.metadata().map_err(io_error("measure", &vectors_path))?.len();
         let whole_vectors = (length / (dimensions as u64 * 2).max(1)) as usize;
         let records = fs::read(&contents_path).map_err(io_error("read", &contents_path))?;
         let (records, _) = records.as_chunks::<RECORD_BYTES>();
@@ -226,10 +217,7 @@ impl EmbeddingCache {
         let count = self.contents.len() as u64;
         let contents = count * RECORD_BYTES as u64;
         let vectors = count * self.dimensions as u64 * 2;
-        Ok((
-            Appender::open(self.path.join("contents"), contents)?,
-            Appender::open(self.path.join("vectors"), vectors)?,
-        ))
+        Ok((Appender::open(self.path.join("contents"), contents)?, Appender::open(self.path.join("vectors"), vectors)?))
     }
 
     fn find(&self, content: &Content) -> Option<usize> {
@@ -257,12 +245,7 @@ impl EmbeddingCache {
         let length = self.dimensions * 2;
         let mut halves = vec![0; length];
         let path = self.path.join("vectors");
-        files::read_at(
-            &self.vectors,
-            &path,
-            &mut halves,
-            record as u64 * length as u64,
-        )?;
+        files::read_at(&self.vectors, &path, &mut halves, record as u64 * length as u64)?;
         let sound = xxh3_64_with_seed(&halves, self.seed) == self.sums[record];
         Ok(sound.then_some(halves))
     }
@@ -320,10 +303,7 @@ mod tests {
             return false;
         };
         let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
-        assert!(
-            found.iter().zip(&embedding(number)).all(close),
-            "a wrong vector"
-        );
+        assert!(found.iter().zip(&embedding(number)).all(close), "a wrong vector");
         true
     }
 
@@ -340,10 +320,7 @@ mod tests {
         assert_eq!(cache.len(), 60);
         assert!((0..60).all(|number| holds(&cache, number)));
         assert!(!cache.contains(&content(60)));
-        assert_eq!(
-            fs::metadata(file(folder.path(), "vectors")).unwrap().len(),
-            60 * 40
-        );
+        assert_eq!(fs::metadata(file(folder.path(), "vectors")).unwrap().len(), 60 * 40);
     }
 
     #[test]
@@ -397,26 +374,10 @@ mod tests {
     fn spaces_do_not_see_each_other() {
         let folder = tempfile::tempdir().unwrap();
         drop(filled(folder.path(), 3));
-        let other = Space {
-            embedder: "other".to_owned(),
-            dimensions: 20,
-        };
-        assert!(
-            EmbeddingCache::open(folder.path(), &other)
-                .unwrap()
-                .is_empty()
-        );
-        assert!(
-            EmbeddingCache::open(folder.path(), &space(10))
-                .unwrap()
-                .is_empty()
-        );
-        assert_eq!(
-            EmbeddingCache::open(folder.path(), &space(20))
-                .unwrap()
-                .len(),
-            3
-        );
+        let other = Space { embedder: "other".to_owned(), dimensions: 20 };
+        assert!(EmbeddingCache::open(folder.path(), &other).unwrap().is_empty());
+        assert!(EmbeddingCache::open(folder.path(), &space(10)).unwrap().is_empty());
+        assert_eq!(EmbeddingCache::open(folder.path(), &space(20)).unwrap().len(), 3);
     }
 
     #[test]
@@ -425,10 +386,7 @@ mod tests {
         let mut cache = filled(folder.path(), 10);
         let gone = to_halves(&embedding(3));
         cache.retain(|kept| *kept != content(3)).unwrap();
-        for cache in [
-            cache,
-            EmbeddingCache::open(folder.path(), &space(20)).unwrap(),
-        ] {
+        for cache in [cache, EmbeddingCache::open(folder.path(), &space(20)).unwrap()] {
             assert_eq!(cache.len(), 9);
             assert!(!holds(&cache, 3) && holds(&cache, 4));
         }
@@ -440,27 +398,12 @@ mod tests {
     fn an_interrupted_forgetting_is_finished_or_taken_back() {
         let folder = tempfile::tempdir().unwrap();
         drop(filled(folder.path(), 5));
-        let path = fs::read_dir(folder.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let path = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         fs::create_dir(path.with_extension("new")).unwrap();
         fs::rename(&path, path.with_extension("old")).unwrap();
-        assert_eq!(
-            EmbeddingCache::open(folder.path(), &space(20))
-                .unwrap()
-                .len(),
-            5
-        );
+        assert_eq!(EmbeddingCache::open(folder.path(), &space(20)).unwrap().len(), 5);
         fs::create_dir(path.with_extension("old")).unwrap();
-        assert_eq!(
-            EmbeddingCache::open(folder.path(), &space(20))
-                .unwrap()
-                .len(),
-            5
-        );
+        assert_eq!(EmbeddingCache::open(folder.path(), &space(20)).unwrap().len(), 5);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -46,11 +46,7 @@ impl Cells {
     pub(crate) fn new(centroids: Centroids, starts: Vec<u32>) -> Cells {
         assert!(starts.len() == centroids.len() + 1 && starts.is_sorted() && starts[0] == 0);
         let probes = centroids.len();
-        Cells {
-            centroids,
-            starts,
-            probes,
-        }
+        Cells { centroids, starts, probes }
     }
 
     /// How many rows, from the first, lie in cells.
@@ -80,11 +76,7 @@ impl Cells {
     pub(crate) fn route(&self, query: &Prepared, probes: usize) -> Vec<u32> {
         let scores = self.centroids.scores(&query.quantized);
         let mut cells: Vec<u32> = (0..self.count() as u32).collect();
-        let order = |&a: &u32, &b: &u32| {
-            scores[b as usize]
-                .total_cmp(&scores[a as usize])
-                .then(a.cmp(&b))
-        };
+        let order = |&a: &u32, &b: &u32| scores[b as usize].total_cmp(&scores[a as usize]).then(a.cmp(&b));
         let probes = probes.min(cells.len());
         if probes > 0 && probes < cells.len() {
             cells.select_nth_unstable_by(probes - 1, order);
@@ -133,10 +125,7 @@ impl Cells {
     /// Reads the partition of these rows; its bytes have the checksum `sum`.
     pub(crate) fn open(path: &Path, sum: u64, rows: &Rows, dimensions: usize) -> Result<Cells> {
         let stride = padded(dimensions);
-        let damaged = |what: &str| Error::Damaged {
-            path: path.to_owned(),
-            what: what.to_owned(),
-        };
+        let damaged = |what: &str| Error::Damaged { path: path.to_owned(), what: what.to_owned() };
         let count = files::read_committed(path, 4)?;
         let count = u32::from_le_bytes([count[0], count[1], count[2], count[3]]);
         let bytes = files::read_committed(path, encoded_length(count.into(), stride as u64))?;
@@ -148,16 +137,10 @@ impl Cells {
         let (numbers, _) = numbers.as_chunks::<4>();
         let cells = Cells {
             probes: u32::from_le_bytes(numbers[1]) as usize,
-            starts: numbers[2..count + 3]
-                .iter()
-                .map(|&n| u32::from_le_bytes(n))
-                .collect(),
+            starts: numbers[2..count + 3].iter().map(|&n| u32::from_le_bytes(n)).collect(),
             centroids: Centroids {
                 stride,
-                scales: numbers[count + 3..]
-                    .iter()
-                    .map(|&n| f32::from_le_bytes(n))
-                    .collect(),
+                scales: numbers[count + 3..].iter().map(|&n| f32::from_le_bytes(n)).collect(),
                 bytes: centroids.iter().map(|&byte| byte as i8).collect(),
             },
         };

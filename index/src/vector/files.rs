@@ -103,51 +103,29 @@ impl Head {
     /// Reads and checks the head of a generation.
     pub(crate) fn read(generation: &Path, space: &Space) -> Result<Head> {
         let path = generation.join("head.json");
-        let damaged = |what: &str| Error::Damaged {
-            path: path.clone(),
-            what: what.to_owned(),
-        };
+        let damaged = |what: &str| Error::Damaged { path: path.clone(), what: what.to_owned() };
         let bytes = read_whole(&path, HEAD_BYTES_MAX)?;
         // The last line is the checksum of all lines before it.
-        let body_end = bytes
-            .len()
-            .checked_sub(17)
-            .ok_or_else(|| damaged("too short"))?;
+        let body_end = bytes.len().checked_sub(17).ok_or_else(|| damaged("too short"))?;
         let (body, sum) = bytes.split_at(body_end);
         if sum != format!("{:016x}\n", xxh3_64(body)).as_bytes() {
             return Err(damaged("the checksum does not fit"));
         }
-        let versioned: Versioned =
-            serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))?;
+        let versioned: Versioned = serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))?;
         if versioned.format != FORMAT {
-            return Err(Error::Format {
-                path,
-                found: versioned.format,
-                supported: FORMAT,
-            });
+            return Err(Error::Format { path, found: versioned.format, supported: FORMAT });
         }
-        let Written { head, .. } =
-            serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))?;
-        let found = Space {
-            embedder: head.embedder.clone(),
-            dimensions: head.dimensions,
-        };
+        let Written { head, .. } = serde_json::from_slice(body).map_err(|error| damaged(&error.to_string()))?;
+        let found = Space { embedder: head.embedder.clone(), dimensions: head.dimensions };
         if found != *space {
-            return Err(Error::Foreign {
-                path,
-                found: found.to_string(),
-                wanted: space.to_string(),
-            });
+            return Err(Error::Foreign { path, found: found.to_string(), wanted: space.to_string() });
         }
         Ok(head)
     }
 
     /// Makes this the head of a generation: written beside it, synced, renamed.
     pub(crate) fn write(&self, generation: &Path) -> Result<()> {
-        let written = Written {
-            format: FORMAT,
-            head: self.clone(),
-        };
+        let written = Written { format: FORMAT, head: self.clone() };
         let mut bytes = serde_json::to_vec_pretty(&written).expect("a head is plain data");
         bytes.push(b'\n');
         let sum = xxh3_64(&bytes);
@@ -163,9 +141,7 @@ impl Head {
 /// The newest generation in a folder, or [`Error::Missing`].
 pub(crate) fn newest_generation(folder: &Path) -> Result<PathBuf> {
     let newest = generations(folder)?.pop();
-    newest.map(|(_, path)| path).ok_or_else(|| Error::Missing {
-        folder: folder.to_owned(),
-    })
+    newest.map(|(_, path)| path).ok_or_else(|| Error::Missing { folder: folder.to_owned() })
 }
 
 /// A new, empty folder for a generation that is being written.
@@ -197,14 +173,8 @@ pub(crate) fn publish(folder: &Path, temporary: &Path) -> Result<PathBuf> {
     fs::rename(temporary, &path).map_err(io_error("rename", &path))?;
     sync_folder(folder)?;
     let abandoned = entries(folder)?;
-    let abandoned = abandoned
-        .into_iter()
-        .filter(|(_, name)| name.starts_with(TEMPORARY));
-    for path in older
-        .into_iter()
-        .map(|(_, path)| path)
-        .chain(abandoned.map(|(path, _)| path))
-    {
+    let abandoned = abandoned.into_iter().filter(|(_, name)| name.starts_with(TEMPORARY));
+    for path in older.into_iter().map(|(_, path)| path).chain(abandoned.map(|(path, _)| path)) {
         let _ = fs::remove_dir_all(path);
     }
     Ok(path)
@@ -248,11 +218,9 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
 pub(crate) fn open_committed(path: &Path, length: u64) -> Result<File> {
     match File::open(path) {
         Ok(file) => Ok(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Truncated {
-            path: path.to_owned(),
-            expected: length,
-            found: 0,
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Truncated { path: path.to_owned(), expected: length, found: 0 })
+        }
         Err(error) => Err(io_error("open", path)(error)),
     }
 }
@@ -261,11 +229,7 @@ pub(crate) fn open_committed(path: &Path, length: u64) -> Result<File> {
 pub(crate) fn read_committed(path: &Path, length: u64) -> Result<Vec<u8>> {
     let file = open_committed(path, length)?;
     let found = file.metadata().map_err(io_error("measure", path))?.len();
-    let truncated = |found| Error::Truncated {
-        path: path.to_owned(),
-        expected: length,
-        found,
-    };
+    let truncated = |found| Error::Truncated { path: path.to_owned(), expected: length, found };
     // Compared before anything is reserved: a damaged count must not ask for the machine's memory.
     if found < length {
         return Err(truncated(found));
@@ -286,10 +250,7 @@ fn read_whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(io_error("read", path))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Error::Damaged {
-            path: path.to_owned(),
-            what: format!("more than {bytes_max} bytes"),
-        });
+        return Err(Error::Damaged { path: path.to_owned(), what: format!("more than {bytes_max} bytes") });
     }
     Ok(bytes)
 }
@@ -304,23 +265,14 @@ pub(crate) struct Appender {
 impl Appender {
     /// Opens or creates the file and cuts off what was never committed.
     pub(crate) fn open(path: PathBuf, committed: u64) -> Result<Appender> {
-        let open = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path);
+        let open = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let file = open.map_err(io_error("open", &path))?;
         let found = file.metadata().map_err(io_error("measure", &path))?.len();
         if found < committed {
-            return Err(Error::Truncated {
-                path,
-                expected: committed,
-                found,
-            });
+            return Err(Error::Truncated { path, expected: committed, found });
         }
         if found > committed {
-            file.set_len(committed)
-                .map_err(io_error("shorten", &path))?;
+            file.set_len(committed).map_err(io_error("shorten", &path))?;
         }
         Ok(Appender { file, path })
     }
@@ -357,11 +309,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 /// Names what was done to which path when the system refuses.
 pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Io {
-        doing,
-        path,
-        source,
-    }
+    move |source| Error::Io { doing, path, source }
 }
 
 /// Fills `bytes` from a place in a file, leaving every other reader's place alone.

@@ -119,22 +119,13 @@ impl VectorIndex {
         Ok(temporary)
     }
 
-    pub(super) fn open_generation(
-        folder: &Path,
-        generation: PathBuf,
-        space: &Space,
-    ) -> Result<VectorIndex> {
+    pub(super) fn open_generation(folder: &Path, generation: PathBuf, space: &Space) -> Result<VectorIndex> {
         static HANDLES: AtomicU64 = AtomicU64::new(0);
         let head = Head::read(&generation, space)?;
         let (rows, meta_sum) = Rows::open(&generation, space.dimensions, head.rows, head.meta_sum)?;
         let (keys, log_sum) = Keys::open(&generation, head.entries, head.log_sum, rows.len())?;
         let cells = match head.cells_sum {
-            Some(sum) => Some(Cells::open(
-                &generation.join("cells"),
-                sum,
-                &rows,
-                space.dimensions,
-            )?),
+            Some(sum) => Some(Cells::open(&generation.join("cells"), sum, &rows, space.dimensions)?),
             None => None,
         };
         Ok(VectorIndex {
@@ -296,10 +287,7 @@ impl VectorIndex {
             None => self.nearest(&query, k)?,
             Some(allowed) => self.nearest_allowed(&query, k, allowed)?,
         };
-        Ok(scored
-            .into_iter()
-            .map(|scored| self.match_of(scored, allowed))
-            .collect())
+        Ok(scored.into_iter().map(|scored| self.match_of(scored, allowed)).collect())
     }
 
     /// The exact answer, by a scan of every row, whatever the cells would answer.
@@ -313,9 +301,7 @@ impl VectorIndex {
         let k = k.min(self.keys.live_rows());
         let is_live = |row: usize| self.keys.is_live(row);
         let scored = match &self.cells {
-            Some(cells) if probes < cells.count() => {
-                self.nearest_in_cells(&query, k, cells, probes, &is_live)?
-            }
+            Some(cells) if probes < cells.count() => self.nearest_in_cells(&query, k, cells, probes, &is_live)?,
             _ => self.nearest_exact(&query, k)?,
         };
         let scored = scored.into_iter();
@@ -333,21 +319,13 @@ impl VectorIndex {
         }
         rows.sort_unstable();
         rows.dedup();
-        Allowed {
-            records,
-            rows,
-            state: self.state,
-        }
+        Allowed { records, rows, state: self.state }
     }
 
     /// All live keys whose content is the same as that of `key`, newest first, itself included.
     pub fn keys_like(&self, key: Key) -> Vec<Key> {
-        let row = self
-            .keys
-            .of_record(key.record)
-            .find(|(named, _)| *named == key);
-        row.map(|(_, row)| self.keys.of_row(row as usize).collect())
-            .unwrap_or_default()
+        let row = self.keys.of_record(key.record).find(|(named, _)| *named == key);
+        row.map(|(_, row)| self.keys.of_row(row as usize).collect()).unwrap_or_default()
     }
 
     /// Reads every row and every original and compares it with its checksum.
@@ -421,17 +399,12 @@ impl VectorIndex {
     /// The query with length one, and as an int8 row.
     pub(super) fn prepare(&self, query: &[f32]) -> Result<Prepared> {
         let unit = unit(query, self.space.dimensions)?;
-        Ok(Prepared {
-            quantized: quantize(&unit),
-            unit,
-        })
+        Ok(Prepared { quantized: quantize(&unit), unit })
     }
 
     pub(super) fn nearest(&self, query: &Prepared, k: usize) -> Result<Vec<Scored>> {
         match &self.cells {
-            Some(cells) => self.nearest_in_cells(query, k, cells, cells.probes(), &|row| {
-                self.keys.is_live(row)
-            }),
+            Some(cells) => self.nearest_in_cells(query, k, cells, cells.probes(), &|row| self.keys.is_live(row)),
             None => self.nearest_exact(query, k),
         }
     }
@@ -444,12 +417,7 @@ impl VectorIndex {
         list.rescore(&self.rows, query)
     }
 
-    fn nearest_allowed(
-        &self,
-        query: &Prepared,
-        k: usize,
-        allowed: &Allowed,
-    ) -> Result<Vec<Scored>> {
+    fn nearest_allowed(&self, query: &Prepared, k: usize, allowed: &Allowed) -> Result<Vec<Scored>> {
         let is_live = |row: usize| self.keys.is_live(row);
         let share = allowed.rows.len() as f32 / self.rows.len().max(1) as f32;
         if let Some(cells) = &self.cells
@@ -467,13 +435,7 @@ impl VectorIndex {
             }
         }
         let mut list = Shortlist::new(k, &query.quantized);
-        scan::scan_picks(
-            &self.rows,
-            &allowed.rows,
-            &query.quantized,
-            &is_live,
-            &mut list,
-        )?;
+        scan::scan_picks(&self.rows, &allowed.rows, &query.quantized, &is_live, &mut list)?;
         list.rescore(&self.rows, query)
     }
 
@@ -494,16 +456,10 @@ impl VectorIndex {
 
     fn match_of(&self, scored: Scored, allowed: Option<&Allowed>) -> Match {
         let row = scored.row as usize;
-        let is_allowed = |key: &Key| {
-            allowed.is_none_or(|allowed| allowed.records.binary_search(&key.record).is_ok())
-        };
+        let is_allowed = |key: &Key| allowed.is_none_or(|allowed| allowed.records.binary_search(&key.record).is_ok());
         let mut keys = self.keys.of_row(row).filter(is_allowed);
         let listed: Vec<Key> = keys.by_ref().take(KEYS_PER_MATCH_MAX).collect();
-        Match {
-            score: scored.score.clamp(-1.0, 1.0),
-            copies: listed.len() + keys.count(),
-            keys: listed,
-        }
+        Match { score: scored.score.clamp(-1.0, 1.0), copies: listed.len() + keys.count(), keys: listed }
     }
 }
 
@@ -520,13 +476,7 @@ impl std::fmt::Debug for VectorIndex {
 
 fn insert_original(table: &mut HashTable<u32>, sums: &[u64], row: u32) {
     let sum = sums[row as usize];
-    table
-        .entry(
-            hash(sum),
-            |&other| sums[other as usize] == sum,
-            |&other| hash(sums[other as usize]),
-        )
-        .or_insert(row);
+    table.entry(hash(sum), |&other| sums[other as usize] == sum, |&other| hash(sums[other as usize])).or_insert(row);
 }
 
 fn hash(sum: u64) -> u64 {

@@ -45,24 +45,15 @@ struct Entry {
 
 impl Entry {
     fn key(&self) -> Key {
-        Key {
-            record: self.record,
-            passage: self.passage,
-        }
+        Key { record: self.record, passage: self.passage }
     }
 }
 
 /// One operation of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Add {
-        key: Key,
-        content: Content,
-        row: u32,
-    },
-    Remove {
-        record: u64,
-    },
+    Add { key: Key, content: Content, row: u32 },
+    Remove { record: u64 },
 }
 
 /// All keys of an index.
@@ -88,17 +79,9 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Replays the committed log of a generation of `rows` rows; returns its running checksum too.
-    pub(crate) fn open(
-        generation: &Path,
-        count: u64,
-        sum: u64,
-        rows: usize,
-    ) -> Result<(Keys, Xxh3)> {
+    pub(crate) fn open(generation: &Path, count: u64, sum: u64, rows: usize) -> Result<(Keys, Xxh3)> {
         let path = generation.join("keys.log");
-        let damaged = |what: String| Error::Damaged {
-            path: path.clone(),
-            what,
-        };
+        let damaged = |what: String| Error::Damaged { path: path.clone(), what };
         let length = count.checked_mul(ENTRY_BYTES as u64);
         let length = length.ok_or_else(|| damaged(format!("a count of {count} entries")))?;
         let log = files::read_committed(&path, length)?;
@@ -191,20 +174,13 @@ impl Keys {
     /// The live entries, oldest first.
     pub(crate) fn live(&self) -> impl Iterator<Item = (Key, Content, u32)> + '_ {
         let entries = self.entries.iter().zip(&self.contents).zip(&self.alive);
-        entries
-            .filter(|(_, alive)| **alive)
-            .map(|((entry, content), _)| (entry.key(), *content, entry.row))
+        entries.filter(|(_, alive)| **alive).map(|((entry, content), _)| (entry.key(), *content, entry.row))
     }
 
     /// Lets a key name a row; another row of the same key is named by it no longer.
     ///
     /// Returns the operation, or `None` if nothing changed.
-    pub(crate) fn add(
-        &mut self,
-        key: Key,
-        content: Content,
-        row: u32,
-    ) -> Result<Option<Operation>> {
+    pub(crate) fn add(&mut self, key: Key, content: Content, row: u32) -> Result<Option<Operation>> {
         if self.of_record(key.record).any(|named| named == (key, row)) {
             return Ok(None);
         }
@@ -252,9 +228,7 @@ impl Keys {
     }
 
     fn entries_of(&self, record: u64) -> impl Iterator<Item = u32> + '_ {
-        let newest = self.by_record.find(hash(&record), |&at| {
-            self.entries[at as usize].record == record
-        });
+        let newest = self.by_record.find(hash(&record), |&at| self.entries[at as usize].record == record);
         let mut next = newest.copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
             while next != NONE {
@@ -270,9 +244,7 @@ impl Keys {
     }
 
     fn apply_add(&mut self, key: Key, content: Content, row: u32) {
-        let superseded = self
-            .entries_of(key.record)
-            .find(|&at| self.entries[at as usize].passage == key.passage);
+        let superseded = self.entries_of(key.record).find(|&at| self.entries[at as usize].passage == key.passage);
         if let Some(at) = superseded {
             self.kill(at);
         }
@@ -284,22 +256,14 @@ impl Keys {
             |&at| hash(&entries[at as usize].record),
         );
         let mut older_of_record = NONE;
-        newest
-            .and_modify(|newest| older_of_record = std::mem::replace(newest, at))
-            .or_insert(at);
+        newest.and_modify(|newest| older_of_record = std::mem::replace(newest, at)).or_insert(at);
         if row as usize >= self.newest_of_row.len() {
             self.newest_of_row.resize(row as usize + 1, NONE);
             self.live_of_row.resize(row as usize + 1, 0);
         }
         let older_of_row = std::mem::replace(&mut self.newest_of_row[row as usize], at);
         self.alive.push(true);
-        self.entries.push(Entry {
-            record: key.record,
-            passage: key.passage,
-            row,
-            older_of_row,
-            older_of_record,
-        });
+        self.entries.push(Entry { record: key.record, passage: key.passage, row, older_of_row, older_of_record });
         self.contents.push(content);
         if let Some(by_content) = &mut self.by_content {
             insert_content(by_content, &self.contents, at);
@@ -347,10 +311,7 @@ impl Operation {
         let record = u64::from_le_bytes(*record);
         match u32::from_le_bytes(*operation.first_chunk::<4>()?) {
             ADD => Some(Operation::Add {
-                key: Key {
-                    record,
-                    passage: u32::from_le_bytes(*passage),
-                },
+                key: Key { record, passage: u32::from_le_bytes(*passage) },
                 content: *content,
                 row: u32::from_le_bytes(*row),
             }),
@@ -363,11 +324,7 @@ impl Operation {
 fn insert_content(table: &mut HashTable<u32>, contents: &[Content], at: u32) {
     let content = &contents[at as usize];
     table
-        .entry(
-            hash(content),
-            |&other| contents[other as usize] == *content,
-            |&other| hash(&contents[other as usize]),
-        )
+        .entry(hash(content), |&other| contents[other as usize] == *content, |&other| hash(&contents[other as usize]))
         .or_insert(at);
 }
 

@@ -41,11 +41,7 @@ impl Centroids {
     }
 
     fn new(stride: usize) -> Centroids {
-        Centroids {
-            stride,
-            bytes: Vec::new(),
-            scales: Vec::new(),
-        }
+        Centroids { stride, bytes: Vec::new(), scales: Vec::new() }
     }
 
     fn push(&mut self, centroid: &Quantized) {
@@ -58,18 +54,11 @@ impl Centroids {
         let mut products = vec![0; self.len()];
         Kernel::best().rows(&query.bytes, &self.bytes, &mut products);
         let scaled = products.iter().zip(&self.scales);
-        scaled
-            .map(|(&product, scale)| product as f32 * scale)
-            .collect()
+        scaled.map(|(&product, scale)| product as f32 * scale).collect()
     }
 
     /// Finds around `count` centroids of the rows with these numbers, which are in random order.
-    pub(crate) fn train(
-        rows: &Rows,
-        sample: &[u32],
-        count: usize,
-        dimensions: usize,
-    ) -> Result<Centroids> {
+    pub(crate) fn train(rows: &Rows, sample: &[u32], count: usize, dimensions: usize) -> Result<Centroids> {
         let mut centroids = Centroids::new(padded(dimensions));
         for &row in sample.iter().take(count) {
             let (bytes, scale) = rows.row(row as usize)?;
@@ -86,25 +75,16 @@ impl Centroids {
     /// The nearest centroid of each of the rows, of equal ones the first.
     pub(crate) fn assign(&self, rows: &Rows, numbers: &[u32]) -> Result<Vec<Nearest>> {
         let kernel = Kernel::best();
-        let none = Nearest {
-            centroid: 0,
-            score: f32::NEG_INFINITY,
-        };
+        let none = Nearest { centroid: 0, score: f32::NEG_INFINITY };
         let mut nearest = vec![none; numbers.len()];
         let mut products = [0; BLOCK_CENTROIDS];
-        for (numbers, nearest) in numbers
-            .chunks(BLOCK_ROWS)
-            .zip(nearest.chunks_mut(BLOCK_ROWS))
-        {
+        for (numbers, nearest) in numbers.chunks(BLOCK_ROWS).zip(nearest.chunks_mut(BLOCK_ROWS)) {
             let mut block = Vec::with_capacity(numbers.len());
             for &row in numbers {
                 block.push(rows.row(row as usize)?.0);
             }
             let centroids = self.bytes.chunks(BLOCK_CENTROIDS * self.stride);
-            for (at, (centroids, scales)) in centroids
-                .zip(self.scales.chunks(BLOCK_CENTROIDS))
-                .enumerate()
-            {
+            for (at, (centroids, scales)) in centroids.zip(self.scales.chunks(BLOCK_CENTROIDS)).enumerate() {
                 let products = &mut products[..scales.len()];
                 for (row, nearest) in block.iter().zip(nearest.iter_mut()) {
                     kernel.rows(row, centroids, products);
@@ -117,13 +97,7 @@ impl Centroids {
 
     /// The mean direction of the rows of each centroid; one that has none moves to the row that is
     /// farthest from its own.
-    fn averaged(
-        &self,
-        rows: &Rows,
-        sample: &[u32],
-        nearest: &[Nearest],
-        dimensions: usize,
-    ) -> Result<Centroids> {
+    fn averaged(&self, rows: &Rows, sample: &[u32], nearest: &[Nearest], dimensions: usize) -> Result<Centroids> {
         let mut sums = vec![0f32; self.len() * dimensions];
         let mut counts = vec![0u32; self.len()];
         for (&row, nearest) in sample.iter().zip(nearest) {
@@ -139,9 +113,7 @@ impl Centroids {
         if counts.contains(&0) {
             // Scores lack the row's scale; with it they are cosines.
             let scored = sample.iter().zip(nearest);
-            far = scored
-                .map(|(&row, nearest)| (nearest.score * rows.scales()[row as usize], row))
-                .collect();
+            far = scored.map(|(&row, nearest)| (nearest.score * rows.scales()[row as usize], row)).collect();
             far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         }
         let mut averaged = Centroids::new(self.stride);
@@ -170,20 +142,13 @@ impl Nearest {
         let mut best = [f32::NEG_INFINITY; 8];
         for eight in scores.as_chunks::<8>().0 {
             for lane in 0..8 {
-                best[lane] = if eight[lane] > best[lane] {
-                    eight[lane]
-                } else {
-                    best[lane]
-                };
+                best[lane] = if eight[lane] > best[lane] { eight[lane] } else { best[lane] };
             }
         }
         let best = best.into_iter().fold(f32::NEG_INFINITY, f32::max);
         if best > self.score {
             let at = scores.iter().position(|&score| score == best).unwrap_or(0);
-            *self = Nearest {
-                centroid: (first + at) as u32,
-                score: best,
-            };
+            *self = Nearest { centroid: (first + at) as u32, score: best };
         }
     }
 }

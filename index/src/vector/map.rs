@@ -20,26 +20,16 @@ pub(crate) struct Mapping(Option<Mmap>);
 impl Mapping {
     /// Maps the first `length` bytes of `file`; [`Error::Truncated`] if it has fewer.
     pub(crate) fn new(file: &File, path: &Path, length: u64) -> Result<Mapping> {
-        let io = |source| Error::Io {
-            doing: "map",
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| Error::Io { doing: "map", path: path.to_owned(), source };
         let found = file.metadata().map_err(io)?.len();
         if found < length {
-            return Err(Error::Truncated {
-                path: path.to_owned(),
-                expected: length,
-                found,
-            });
+            return Err(Error::Truncated { path: path.to_owned(), expected: length, found });
         }
         if length == 0 {
             return Ok(Mapping(None));
         }
-        let length = usize::try_from(length).map_err(|_| Error::Damaged {
-            path: path.to_owned(),
-            what: format!("a length of {length} bytes"),
-        })?;
+        let length = usize::try_from(length)
+            .map_err(|_| Error::Damaged { path: path.to_owned(), what: format!("a length of {length} bytes") })?;
         // SAFETY: see the head of this file; the length was checked above.
         let map = unsafe { MmapOptions::new().len(length).map(file) }.map_err(io)?;
         Ok(Mapping(Some(map)))
@@ -89,19 +79,10 @@ mod tests {
     #[test]
     fn a_file_that_is_too_short_is_not_mapped() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(
-            Mapping::new(file.as_file(), file.path(), 0)
-                .unwrap()
-                .bytes()
-                .is_empty()
-        );
+        assert!(Mapping::new(file.as_file(), file.path(), 0).unwrap().bytes().is_empty());
         assert!(matches!(
             Mapping::new(file.as_file(), file.path(), 1),
-            Err(Error::Truncated {
-                expected: 1,
-                found: 0,
-                ..
-            })
+            Err(Error::Truncated { expected: 1, found: 0, .. })
         ));
     }
 }

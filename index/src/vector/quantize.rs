@@ -20,10 +20,7 @@ pub(crate) struct Quantized {
 /// Fails with [`Error::Dimensions`] or [`Error::NoDirection`].
 pub(crate) fn unit(vector: &[f32], dimensions: usize) -> Result<Vec<f32>> {
     if vector.len() != dimensions {
-        return Err(Error::Dimensions {
-            found: vector.len(),
-            expected: dimensions,
-        });
+        return Err(Error::Dimensions { found: vector.len(), expected: dimensions });
     }
     let square: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     if !square.is_finite() || square <= f64::MIN_POSITIVE {
@@ -34,10 +31,7 @@ pub(crate) fn unit(vector: &[f32], dimensions: usize) -> Result<Vec<f32>> {
         return Ok(vector.to_vec());
     }
     let length = square.sqrt();
-    Ok(vector
-        .iter()
-        .map(|&x| (f64::from(x) / length) as f32)
-        .collect())
+    Ok(vector.iter().map(|&x| (f64::from(x) / length) as f32).collect())
 }
 
 /// Symmetric quantisation of a unit vector: the largest component becomes ±127.
@@ -57,18 +51,12 @@ pub(crate) fn quantize(unit: &[f32]) -> Quantized {
 
 /// Little-endian half-precision bytes, rounded to nearest, ties to even.
 pub(crate) fn to_halves(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|&value| to_half(value).to_le_bytes())
-        .collect()
+    values.iter().flat_map(|&value| to_half(value).to_le_bytes()).collect()
 }
 
 /// The values that [`to_halves`] kept.
 pub(crate) fn from_halves(bytes: &[u8]) -> Vec<f32> {
-    bytes
-        .chunks_exact(2)
-        .map(|pair| half_to_f32(u16::from_le_bytes([pair[0], pair[1]])))
-        .collect()
+    bytes.chunks_exact(2).map(|pair| half_to_f32(u16::from_le_bytes([pair[0], pair[1]]))).collect()
 }
 
 /// Components of unit vectors lie in -1..=1, so that neither overflow nor NaN arises here.
@@ -93,11 +81,7 @@ fn to_half(value: f32) -> u16 {
 /// that only, and comes first.
 pub(crate) fn cosine(query: &[f32], halves: &[u8]) -> f32 {
     let (product, square) = simd::Kernel::best().halves(query, halves);
-    if square > 0.0 {
-        product / square.sqrt()
-    } else {
-        0.0
-    }
+    if square > 0.0 { product / square.sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -137,13 +121,7 @@ mod tests {
         for bad in [[0.0, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 0.0]] {
             assert!(matches!(unit(&bad, 2), Err(Error::NoDirection)));
         }
-        assert!(matches!(
-            unit(&[1.0], 2),
-            Err(Error::Dimensions {
-                found: 1,
-                expected: 2
-            })
-        ));
+        assert!(matches!(unit(&[1.0], 2), Err(Error::Dimensions { found: 1, expected: 2 })));
         assert_eq!(unit(&[3.0, 4.0], 2).unwrap(), [0.6, 0.8]);
     }
 

@@ -44,10 +44,7 @@ impl Default for Partition {
     /// Cells from 200,000 rows on, where a scan takes longer than one wants to wait before each
     /// prompt (about 4 ms), and a recall of .99.
     fn default() -> Partition {
-        Partition {
-            from_rows: 200_000,
-            recall: 0.99,
-        }
+        Partition { from_rows: 200_000, recall: 0.99 }
     }
 }
 
@@ -154,9 +151,7 @@ impl Snapshot {
         for (_, _, row) in &self.live {
             is_live[*row as usize] = true;
         }
-        let live: Vec<u32> = (0..self.rows.len() as u32)
-            .filter(|&row| is_live[row as usize])
-            .collect();
+        let live: Vec<u32> = (0..self.rows.len() as u32).filter(|&row| is_live[row as usize]).collect();
         let (order, parts) = if live.len() >= self.partition.from_rows.max(1) {
             let (order, centroids, starts) = self.part(live)?;
             (order, Some(Cells::new(centroids, starts)))
@@ -165,8 +160,7 @@ impl Snapshot {
         };
         self.copy(&temporary, &order)?;
         if let Some(mut cells) = parts {
-            let mut index =
-                VectorIndex::open_generation(&self.folder, temporary.0.clone(), &self.space)?;
+            let mut index = VectorIndex::open_generation(&self.folder, temporary.0.clone(), &self.space)?;
             let probes = probes_for(&index, &cells, self.partition.recall)?;
             cells.set_probes(probes);
             let bytes = cells.encode();
@@ -174,12 +168,7 @@ impl Snapshot {
             index.set_cells(cells, xxh3_64(&bytes));
             index.commit(&self.position)?;
         }
-        Ok(Rebuilt {
-            number: self.number,
-            folder: self.folder,
-            space: self.space,
-            temporary,
-        })
+        Ok(Rebuilt { number: self.number, folder: self.folder, space: self.space, temporary })
     }
 
     /// The rows in the order of their cells, the centroids, and where each cell starts.
@@ -218,8 +207,7 @@ impl Snapshot {
                 let (bytes, scale) = self.rows.row(row as usize)?;
                 let bytes = bytes.to_vec();
                 let original = self.rows.original(row as usize, &mut buffer)?;
-                renumbered[row as usize] =
-                    index.rows.push(&Quantized { bytes, scale }, original)?;
+                renumbered[row as usize] = index.rows.push(&Quantized { bytes, scale }, original)?;
             }
             index.commit(&[])?;
         }
@@ -245,11 +233,7 @@ fn probes_for(index: &VectorIndex, cells: &Cells, recall: f32) -> Result<usize> 
             rank[cell as usize] = at + 1;
         }
         let others = exact.iter().filter(|scored| scored.row != row);
-        found_at.extend(
-            others
-                .take(SAMPLE_NEIGHBOURS)
-                .map(|scored| rank[cells.cell_of(scored.row)]),
-        );
+        found_at.extend(others.take(SAMPLE_NEIGHBOURS).map(|scored| rank[cells.cell_of(scored.row)]));
     }
     found_at.sort_unstable();
     let wanted = (found_at.len() as f32 * recall.clamp(0.0, 1.0)).ceil() as usize;

@@ -63,17 +63,9 @@ enum Originals {
 
 impl Rows {
     /// The committed rows of a generation, and the running checksum of their meta file.
-    pub(crate) fn open(
-        generation: &Path,
-        dimensions: usize,
-        count: u64,
-        meta_sum: u64,
-    ) -> Result<(Rows, Xxh3)> {
+    pub(crate) fn open(generation: &Path, dimensions: usize, count: u64, meta_sum: u64) -> Result<(Rows, Xxh3)> {
         let meta_path = generation.join("rows.meta");
-        let damaged = |what: &str| Error::Damaged {
-            path: meta_path.clone(),
-            what: what.to_owned(),
-        };
+        let damaged = |what: &str| Error::Damaged { path: meta_path.clone(), what: what.to_owned() };
         let committed = usize::try_from(count).unwrap_or(usize::MAX);
         if committed > ROWS_MAX {
             return Err(damaged("more rows than there can be"));

@@ -148,14 +148,9 @@ impl Shortlist {
         let mut scored = Vec::with_capacity(self.found.len());
         for candidate in &self.found {
             let original = rows.original(candidate.row as usize, &mut buffer)?;
-            scored.push(Scored {
-                row: candidate.row,
-                score: cosine(&query.unit, original),
-            });
+            scored.push(Scored { row: candidate.row, score: cosine(&query.unit, original) });
         }
-        let order = |a: &Scored, b: &Scored| -> Ordering {
-            b.score.total_cmp(&a.score).then(a.row.cmp(&b.row))
-        };
+        let order = |a: &Scored, b: &Scored| -> Ordering { b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)) };
         if scored.len() > self.k && self.k > 0 {
             scored.select_nth_unstable_by(self.k - 1, order);
         }
@@ -178,11 +173,7 @@ pub(crate) fn scan(
     let mut start = range.start;
     while start < range.end {
         // A block lies either in the mapping or behind it.
-        let border = if start < rows.mapped() {
-            rows.mapped()
-        } else {
-            range.end
-        };
+        let border = if start < rows.mapped() { rows.mapped() } else { range.end };
         let end = (start + BLOCK_ROWS).min(border).min(range.end);
         let block = rows.block(start..end)?;
         let products = &mut products[..end - start];
@@ -214,12 +205,7 @@ pub(crate) fn scan_picks(
         }
         let products = &mut products[..picks.len()];
         kernel.picks(&query.bytes, mapped, picks, products);
-        list.offer(
-            products,
-            |at| picks[at],
-            |at| scales[picks[at] as usize],
-            is_live,
-        );
+        list.offer(products, |at| picks[at], |at| scales[picks[at] as usize], is_live);
     }
     let mut shifted = Vec::new();
     for picks in behind.chunks(BLOCK_ROWS) {
@@ -227,12 +213,7 @@ pub(crate) fn scan_picks(
         shifted.extend(picks.iter().map(|&row| row - rows.mapped() as u32));
         let products = &mut products[..picks.len()];
         kernel.picks(&query.bytes, fresh, &shifted, products);
-        list.offer(
-            products,
-            |at| picks[at],
-            |at| scales[picks[at] as usize],
-            is_live,
-        );
+        list.offer(products, |at| picks[at], |at| scales[picks[at] as usize], is_live);
     }
     Ok(())
 }

@@ -6,82 +6,82 @@ use super::{Days, Named, Unit};
 
 /// Words for days, most of them longer than what they begin with: the first that fits is taken.
 const WORDS: &[(&str, Word)] = &[
-    ("大前天", Word::DaysBefore(3)),
-    ("前天", Word::DaysBefore(2)),
-    ("一昨日", Word::DaysBefore(2)),
-    ("おととい", Word::DaysBefore(2)),
-    ("그저께", Word::DaysBefore(2)),
-    ("昨天", Word::DaysBefore(1)),
-    ("昨日", Word::DaysBefore(1)),
-    ("昨晚", Word::DaysBefore(1)),
-    ("昨夜", Word::DaysBefore(1)),
-    ("昨晩", Word::DaysBefore(1)),
-    ("きのう", Word::DaysBefore(1)),
-    ("어제", Word::DaysBefore(1)),
-    ("今天", Word::DaysBefore(0)),
-    ("今日", Word::DaysBefore(0)),
-    ("今早", Word::DaysBefore(0)),
-    ("今朝", Word::DaysBefore(0)),
-    ("今晚", Word::DaysBefore(0)),
-    ("今晩", Word::DaysBefore(0)),
-    ("きょう", Word::DaysBefore(0)),
-    ("오늘", Word::DaysBefore(0)),
-    ("上上个月", Word::MonthsBefore(2)),
-    ("上上個月", Word::MonthsBefore(2)),
-    ("先々月", Word::MonthsBefore(2)),
-    ("上个月", Word::MonthsBefore(1)),
-    ("上個月", Word::MonthsBefore(1)),
-    ("上月", Word::MonthsBefore(1)),
-    ("先月", Word::MonthsBefore(1)),
-    ("지난달", Word::MonthsBefore(1)),
-    ("这个月", Word::MonthsBefore(0)),
-    ("這個月", Word::MonthsBefore(0)),
-    ("本月", Word::MonthsBefore(0)),
-    ("今月", Word::MonthsBefore(0)),
-    ("이번달", Word::MonthsBefore(0)),
-    ("上上周", Word::WeeksBefore(2)),
-    ("上上週", Word::WeeksBefore(2)),
-    ("先々週", Word::WeeksBefore(2)),
-    ("上个星期", Word::WeeksBefore(1)),
-    ("上個星期", Word::WeeksBefore(1)),
-    ("上个礼拜", Word::WeeksBefore(1)),
-    ("上個禮拜", Word::WeeksBefore(1)),
-    ("上星期", Word::WeeksBefore(1)),
-    ("上礼拜", Word::WeeksBefore(1)),
-    ("上禮拜", Word::WeeksBefore(1)),
-    ("上周", Word::WeeksBefore(1)),
-    ("上週", Word::WeeksBefore(1)),
-    ("先週", Word::WeeksBefore(1)),
-    ("지난주", Word::WeeksBefore(1)),
-    ("这个星期", Word::WeeksBefore(0)),
-    ("這個星期", Word::WeeksBefore(0)),
-    ("这星期", Word::WeeksBefore(0)),
-    ("这周", Word::WeeksBefore(0)),
-    ("這週", Word::WeeksBefore(0)),
-    ("本周", Word::WeeksBefore(0)),
-    ("本週", Word::WeeksBefore(0)),
-    ("今週", Word::WeeksBefore(0)),
-    ("이번주", Word::WeeksBefore(0)),
-    ("星期", Word::WeeksBefore(0)),
-    ("礼拜", Word::WeeksBefore(0)),
-    ("周", Word::WeeksBefore(0)),
-    ("週", Word::WeeksBefore(0)),
-    ("前年", Word::YearsBefore(2)),
-    ("一昨年", Word::YearsBefore(2)),
-    ("おととし", Word::YearsBefore(2)),
-    ("去年", Word::YearsBefore(1)),
-    ("昨年", Word::YearsBefore(1)),
-    ("작년", Word::YearsBefore(1)),
-    ("今年", Word::YearsBefore(0)),
-    ("올해", Word::YearsBefore(0)),
+    ("大前天", Word::Days(3)),
+    ("前天", Word::Days(2)),
+    ("一昨日", Word::Days(2)),
+    ("おととい", Word::Days(2)),
+    ("그저께", Word::Days(2)),
+    ("昨天", Word::Days(1)),
+    ("昨日", Word::Days(1)),
+    ("昨晚", Word::Days(1)),
+    ("昨夜", Word::Days(1)),
+    ("昨晩", Word::Days(1)),
+    ("きのう", Word::Days(1)),
+    ("어제", Word::Days(1)),
+    ("今天", Word::Days(0)),
+    ("今日", Word::Days(0)),
+    ("今早", Word::Days(0)),
+    ("今朝", Word::Days(0)),
+    ("今晚", Word::Days(0)),
+    ("今晩", Word::Days(0)),
+    ("きょう", Word::Days(0)),
+    ("오늘", Word::Days(0)),
+    ("上上个月", Word::Months(2)),
+    ("上上個月", Word::Months(2)),
+    ("先々月", Word::Months(2)),
+    ("上个月", Word::Months(1)),
+    ("上個月", Word::Months(1)),
+    ("上月", Word::Months(1)),
+    ("先月", Word::Months(1)),
+    ("지난달", Word::Months(1)),
+    ("这个月", Word::Months(0)),
+    ("這個月", Word::Months(0)),
+    ("本月", Word::Months(0)),
+    ("今月", Word::Months(0)),
+    ("이번달", Word::Months(0)),
+    ("上上周", Word::Weeks(2)),
+    ("上上週", Word::Weeks(2)),
+    ("先々週", Word::Weeks(2)),
+    ("上个星期", Word::Weeks(1)),
+    ("上個星期", Word::Weeks(1)),
+    ("上个礼拜", Word::Weeks(1)),
+    ("上個禮拜", Word::Weeks(1)),
+    ("上星期", Word::Weeks(1)),
+    ("上礼拜", Word::Weeks(1)),
+    ("上禮拜", Word::Weeks(1)),
+    ("上周", Word::Weeks(1)),
+    ("上週", Word::Weeks(1)),
+    ("先週", Word::Weeks(1)),
+    ("지난주", Word::Weeks(1)),
+    ("这个星期", Word::Weeks(0)),
+    ("這個星期", Word::Weeks(0)),
+    ("这星期", Word::Weeks(0)),
+    ("这周", Word::Weeks(0)),
+    ("這週", Word::Weeks(0)),
+    ("本周", Word::Weeks(0)),
+    ("本週", Word::Weeks(0)),
+    ("今週", Word::Weeks(0)),
+    ("이번주", Word::Weeks(0)),
+    ("星期", Word::Weeks(0)),
+    ("礼拜", Word::Weeks(0)),
+    ("周", Word::Weeks(0)),
+    ("週", Word::Weeks(0)),
+    ("前年", Word::Years(2)),
+    ("一昨年", Word::Years(2)),
+    ("おととし", Word::Years(2)),
+    ("去年", Word::Years(1)),
+    ("昨年", Word::Years(1)),
+    ("작년", Word::Years(1)),
+    ("今年", Word::Years(0)),
+    ("올해", Word::Years(0)),
 ];
 
 #[derive(Clone, Copy)]
 enum Word {
-    DaysBefore(i64),
-    WeeksBefore(i64),
-    MonthsBefore(i64),
-    YearsBefore(i64),
+    Days(i64),
+    Weeks(i64),
+    Months(i64),
+    Years(i64),
 }
 
 /// Weeks by these words alone are no span; with a weekday after them they are a day of this week.
@@ -128,11 +128,11 @@ impl Rest<'_> {
         let (word, what) = WORDS.iter().find(|(word, _)| self.text.starts_with(word))?;
         let bytes = word.len();
         let after = Rest { text: &self.text[bytes..], today: self.today, in_number: false };
-        let skipped = after.text.starts_with('の').then_some('の'.len_utf8()).unwrap_or_default();
+        let skipped = if after.text.starts_with('の') { 'の'.len_utf8() } else { 0 };
         let after = Rest { text: &after.text[skipped..], ..after };
         match *what {
-            Word::DaysBefore(days) => Some((Days::before(self.today, days)?, bytes)),
-            Word::WeeksBefore(weeks) => {
+            Word::Days(days) => Some((Days::before(self.today, days)?, bytes)),
+            Word::Weeks(weeks) => {
                 if let Some((weekday, used)) = after.weekday() {
                     let bare = BARE_WEEKS.contains(word);
                     let days = match bare {
@@ -147,7 +147,7 @@ impl Rest<'_> {
                 (!BARE_WEEKS.contains(word)).then_some(())?;
                 Some((Days::week(self.today, weeks)?, bytes))
             }
-            Word::MonthsBefore(months) => {
+            Word::Months(months) => {
                 let month = Days::month_before(self.today, months)?;
                 if let Some((day, used)) = number(after.text)
                     && let Some(sign) = starts(&after.text[used..], &["日", "号", "號"])
@@ -158,7 +158,7 @@ impl Rest<'_> {
                 }
                 Some((month, bytes))
             }
-            Word::YearsBefore(years) => {
+            Word::Years(years) => {
                 let year = self.today.year().checked_sub(i16::try_from(years).ok()?)?;
                 match after.month_and_day(Some(year)) {
                     Some((days, used)) => Some((days, bytes + skipped + used)),

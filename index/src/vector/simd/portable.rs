@@ -3,12 +3,7 @@
 
 use super::Kernel;
 
-pub(super) const KERNEL: Kernel = Kernel {
-    name: "portable",
-    rows,
-    picks,
-    halves,
-};
+pub(super) const KERNEL: Kernel = Kernel { name: "portable", rows, picks, halves };
 
 fn rows(query: &[i8], rows: &[i8], out: &mut [i32]) {
     for (row, product) in rows.chunks_exact(query.len()).zip(out) {
@@ -53,11 +48,7 @@ pub(super) fn halves_with(query: &[f32], halves: &[u8]) -> (f32, f32) {
             squares[lane] += half * half;
         }
     }
-    for (lane, (value, byte)) in values_rest
-        .iter()
-        .zip(bytes_rest.chunks_exact(2))
-        .enumerate()
-    {
+    for (lane, (value, byte)) in values_rest.iter().zip(bytes_rest.chunks_exact(2)).enumerate() {
         let half = half(u16::from_le_bytes([byte[0], byte[1]]));
         products[lane] += value * half;
         squares[lane] += half * half;

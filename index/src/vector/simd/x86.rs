@@ -98,10 +98,7 @@ fn one_avx2(query: &[i8], row: &[i8]) -> i32 {
         odd = _mm256_add_epi32(odd, _mm256_madd_epi16(pairs, ones));
     }
     let sum = _mm256_add_epi32(even, odd);
-    let sum = _mm_add_epi32(
-        _mm256_castsi256_si128(sum),
-        _mm256_extracti128_si256::<1>(sum),
-    );
+    let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b01_00_11_10>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_00_01>(sum));
     _mm_cvtsi128_si32(sum)
@@ -112,12 +109,7 @@ fn one_avx2(query: &[i8], row: &[i8]) -> i32 {
 fn load256(bytes: &[i8; LANES]) -> (__m256i, __m256i) {
     let pointer = bytes.as_ptr().cast::<__m256i>();
     // SAFETY: the array holds 64 bytes, and the loads need no alignment.
-    unsafe {
-        (
-            _mm256_loadu_si256(pointer),
-            _mm256_loadu_si256(pointer.add(1)),
-        )
-    }
+    unsafe { (_mm256_loadu_si256(pointer), _mm256_loadu_si256(pointer.add(1))) }
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]

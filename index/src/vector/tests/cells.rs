@@ -2,10 +2,7 @@
 
 use super::*;
 
-const EVERYTHING: Partition = Partition {
-    from_rows: 0,
-    recall: 0.99,
-};
+const EVERYTHING: Partition = Partition { from_rows: 0, recall: 0.99 };
 
 fn part(index: &mut VectorIndex) {
     let rebuilt = index.snapshot(EVERYTHING).rebuild().unwrap();
@@ -76,10 +73,7 @@ fn cells_reach_the_recall_that_was_asked_for() {
     let mut draw = || {
         let mut vector = vec![0f32; 96];
         for (direction, weight) in directions.iter().zip(random.vector(24)) {
-            vector
-                .iter_mut()
-                .zip(direction)
-                .for_each(|(x, d)| *x += weight * d);
+            vector.iter_mut().zip(direction).for_each(|(x, d)| *x += weight * d);
         }
         vector
     };
@@ -109,11 +103,7 @@ fn a_parted_index_answers_filters_exactly() {
     for modulus in [3, 50] {
         let kept = |record: &u64| record.is_multiple_of(modulus);
         let allowed = index.allow((0..2000).filter(kept));
-        let part: Vec<(u64, Vec<f32>)> = named
-            .iter()
-            .filter(|(record, _)| kept(record))
-            .cloned()
-            .collect();
+        let part: Vec<(u64, Vec<f32>)> = named.iter().filter(|(record, _)| kept(record)).cloned().collect();
         for query in vectors.iter().step_by(97) {
             let matches = index.search(query, 10, Some(&allowed)).unwrap();
             assert_eq!(found(&matches), naive(&part, query, 10));
@@ -155,10 +145,7 @@ fn what_comes_after_the_partition_is_found_and_what_goes_is_gone() {
     assert_eq!(index.status().tail_rows, 300);
     index.commit(b"later").unwrap();
     check(&VectorIndex::open(folder.path(), &space(384)).unwrap());
-    assert!(
-        index.wants_rebuild(&EVERYTHING),
-        "more than a fifth is dead or behind"
-    );
+    assert!(index.wants_rebuild(&EVERYTHING), "more than a fifth is dead or behind");
     part(&mut index);
     assert!(!index.wants_rebuild(&EVERYTHING));
     let status = index.status();
@@ -177,25 +164,15 @@ fn what_happens_during_a_rebuild_is_not_lost() {
         let snapshot = index.snapshot(partition);
         // Known content under another key, a new vector, a removal, a change of mind.
         index.insert(key(5000), content(3), &vectors[3]).unwrap();
-        index
-            .insert(key(5001), content(5001), &Random(71).vector(384))
-            .unwrap();
+        index.insert(key(5001), content(5001), &Random(71).vector(384)).unwrap();
         let rebuilt = snapshot.rebuild().unwrap();
         index.remove(8);
         index.insert(key(7), content(7), &vectors[7]).unwrap();
-        index
-            .insert(key(5001), content(5002), &Random(72).vector(384))
-            .unwrap();
+        index.insert(key(5001), content(5002), &Random(72).vector(384)).unwrap();
         index.commit(b"during").unwrap();
-        let before: Vec<Vec<u64>> = vectors
-            .iter()
-            .map(|v| found(&index.search(v, 1, None).unwrap()))
-            .collect();
+        let before: Vec<Vec<u64>> = vectors.iter().map(|v| found(&index.search(v, 1, None).unwrap())).collect();
         index.adopt(rebuilt).unwrap();
-        for index in [
-            &index,
-            &VectorIndex::open(folder.path(), &space(384)).unwrap(),
-        ] {
+        for index in [&index, &VectorIndex::open(folder.path(), &space(384)).unwrap()] {
             assert_eq!(index.position(), b"during");
             for (vector, expected) in vectors.iter().zip(&before) {
                 assert_eq!(found(&index.search(vector, 1, None).unwrap()), *expected);

@@ -8,10 +8,7 @@ use std::path::PathBuf;
 fn samples() -> [(tempfile::TempDir, Vec<Vec<f32>>); 2] {
     let (folder, vectors) = sample();
     let mut index = VectorIndex::open(folder.path(), &space(32)).unwrap();
-    let everything = Partition {
-        from_rows: 0,
-        ..Partition::default()
-    };
+    let everything = Partition { from_rows: 0, ..Partition::default() };
     let rebuilt = index.snapshot(everything).rebuild().unwrap();
     index.adopt(rebuilt).unwrap();
     [sample(), (folder, vectors)]
@@ -28,16 +25,8 @@ fn sample() -> (tempfile::TempDir, Vec<Vec<f32>>) {
 }
 
 fn files_of(folder: &Path) -> Vec<PathBuf> {
-    let generation = fs::read_dir(folder)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    let mut files: Vec<PathBuf> = fs::read_dir(generation)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let generation = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut files: Vec<PathBuf> = fs::read_dir(generation).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() == 5 || files.len() == 6);
     files
@@ -89,17 +78,14 @@ fn a_flipped_bit_is_a_typed_error() {
         for path in files_of(folder.path()) {
             let whole = fs::read(&path).unwrap();
             let all = 0..whole.len();
-            let places: Vec<usize> = if whole.len() < 1000 {
-                all.collect()
-            } else {
-                (0..200).map(|_| random.below(whole.len())).collect()
-            };
+            let places: Vec<usize> =
+                if whole.len() < 1000 { all.collect() } else { (0..200).map(|_| random.below(whole.len())).collect() };
             for place in places {
                 let mut flipped = whole.clone();
                 flipped[place] ^= 1 << random.below(8);
                 fs::write(&path, &flipped).unwrap();
-                let error = try_everything(folder.path(), &vectors)
-                    .expect_err(&format!("{} at {place}", path.display()));
+                let error =
+                    try_everything(folder.path(), &vectors).expect_err(&format!("{} at {place}", path.display()));
                 assert!(error.wants_rebuild(), "{}: {error}", path.display());
             }
             fs::write(&path, &whole).unwrap();
@@ -117,10 +103,7 @@ fn a_missing_index_another_space_and_a_newer_format_are_told_apart() {
     }
     let error = VectorIndex::open(folder.path(), &space(33)).unwrap_err();
     assert!(matches!(error, Error::Foreign { .. }) && error.wants_rebuild());
-    let other = Space {
-        embedder: "other".to_owned(),
-        dimensions: 32,
-    };
+    let other = Space { embedder: "other".to_owned(), dimensions: 32 };
     let error = VectorIndex::open(folder.path(), &other).unwrap_err();
     assert!(matches!(error, Error::Foreign { .. }) && error.wants_rebuild());
 
@@ -132,14 +115,7 @@ fn a_missing_index_another_space_and_a_newer_format_are_told_apart() {
     let sum = xxhash_rust::xxh3::xxh3_64(newer.as_bytes());
     fs::write(&head, format!("{newer}{sum:016x}\n")).unwrap();
     let error = VectorIndex::open(folder.path(), &space(32)).unwrap_err();
-    assert!(matches!(
-        error,
-        Error::Format {
-            found: 9,
-            supported: 1,
-            ..
-        }
-    ));
+    assert!(matches!(error, Error::Format { found: 9, supported: 1, .. }));
     assert!(error.wants_rebuild());
 }
 
@@ -156,9 +132,7 @@ fn what_was_written_but_not_committed_is_cut_off() {
     try_everything(folder.path(), &vectors).unwrap();
     let mut index = VectorIndex::open(folder.path(), &space(32)).unwrap();
     index.insert(key(39), content(39), &vectors[39]).unwrap();
-    index
-        .insert(key(40), content(40), &Random(77).vector(32))
-        .unwrap();
+    index.insert(key(40), content(40), &Random(77).vector(32)).unwrap();
     index.commit(b"more").unwrap();
     try_everything(folder.path(), &vectors).unwrap();
     let index = VectorIndex::open(folder.path(), &space(32)).unwrap();
@@ -171,9 +145,7 @@ fn what_was_not_committed_is_gone_and_what_was_is_there() {
     let (folder, vectors) = sample();
     let mut index = VectorIndex::open(folder.path(), &space(32)).unwrap();
     index.remove(0);
-    index
-        .insert(key(100), content(100), &Random(5).vector(32))
-        .unwrap();
+    index.insert(key(100), content(100), &Random(5).vector(32)).unwrap();
     drop(index);
     try_everything(folder.path(), &vectors).unwrap();
 }
@@ -184,11 +156,7 @@ fn a_new_index_takes_the_place_of_a_damaged_one() {
     for path in files_of(folder.path()) {
         fs::write(path, b"not an index").unwrap();
     }
-    assert!(
-        VectorIndex::open(folder.path(), &space(32))
-            .unwrap_err()
-            .wants_rebuild()
-    );
+    assert!(VectorIndex::open(folder.path(), &space(32)).unwrap_err().wants_rebuild());
     let index = filled(folder.path(), &vectors);
     assert_eq!(index.status().keys, 40);
 }

@@ -26,10 +26,7 @@ impl Random {
     pub(super) fn vector(&mut self, dimensions: usize) -> Vec<f32> {
         let normal = |bits: u64| -> f32 {
             let parts = [bits, bits >> 16, bits >> 32, bits >> 48];
-            parts
-                .iter()
-                .map(|part| (part & 0xffff) as f32 / 65535.0 - 0.5)
-                .sum()
+            parts.iter().map(|part| (part & 0xffff) as f32 / 65535.0 - 0.5).sum()
         };
         (0..dimensions).map(|_| normal(self.next())).collect()
     }
@@ -37,19 +34,12 @@ impl Random {
     /// A vector whose cosine to `centre` is high when `spread` is low.
     pub(super) fn near(&mut self, centre: &[f32], spread: f32) -> Vec<f32> {
         let noise = self.vector(centre.len());
-        centre
-            .iter()
-            .zip(noise)
-            .map(|(c, n)| c + spread * n)
-            .collect()
+        centre.iter().zip(noise).map(|(c, n)| c + spread * n).collect()
     }
 }
 
 pub(super) fn space(dimensions: usize) -> Space {
-    Space {
-        embedder: "test".to_owned(),
-        dimensions,
-    }
+    Space { embedder: "test".to_owned(), dimensions }
 }
 
 pub(super) fn key(record: u64) -> Key {
@@ -72,10 +62,7 @@ pub(super) fn filled(folder: &Path, vectors: &[Vec<f32>]) -> VectorIndex {
 }
 
 pub(super) fn found(matches: &[Match]) -> Vec<u64> {
-    matches
-        .iter()
-        .flat_map(|found| found.keys.iter().map(|key| key.record))
-        .collect()
+    matches.iter().flat_map(|found| found.keys.iter().map(|key| key.record)).collect()
 }
 
 /// The best by the single-precision products of the half-precision originals.
@@ -85,10 +72,7 @@ fn naive(vectors: &[(u64, Vec<f32>)], query: &[f32], k: usize) -> Vec<u64> {
         .iter()
         .map(|(record, vector)| {
             let unit = quantize::unit(vector, vector.len()).unwrap();
-            (
-                quantize::cosine(&query, &quantize::to_halves(&unit)),
-                *record,
-            )
+            (quantize::cosine(&query, &quantize::to_halves(&unit)), *record)
         })
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -103,11 +87,7 @@ fn a_scan_answers_like_the_naive_product_of_every_vector() {
         let mut vectors: Vec<Vec<f32>> = Vec::new();
         for number in 0..count {
             // Half spread out, half crowded.
-            let vector = if number % 2 == 0 {
-                random.vector(dimensions)
-            } else {
-                random.near(&centre, 0.3)
-            };
+            let vector = if number % 2 == 0 { random.vector(dimensions) } else { random.near(&centre, 0.3) };
             vectors.push(vector);
         }
         let folder = tempfile::tempdir().unwrap();
@@ -135,10 +115,7 @@ fn a_filter_answers_like_a_naive_product_of_the_allowed() {
     for modulus in [1, 2, 10, 100, 1000] {
         let kept = |record: &u64| record.is_multiple_of(modulus);
         let allowed = index.allow((0..4000).filter(kept));
-        let part: Vec<(u64, Vec<f32>)> = (0..)
-            .zip(vectors.clone())
-            .filter(|(record, _)| kept(record))
-            .collect();
+        let part: Vec<(u64, Vec<f32>)> = (0..).zip(vectors.clone()).filter(|(record, _)| kept(record)).collect();
         for _ in 0..5 {
             let query = random.vector(48);
             let matches = index.search(&query, 10, Some(&allowed)).unwrap();
@@ -150,10 +127,7 @@ fn a_filter_answers_like_a_naive_product_of_the_allowed() {
 #[test]
 fn a_filter_that_is_older_than_a_change_is_still_right() {
     let folder = tempfile::tempdir().unwrap();
-    let mut index = filled(
-        folder.path(),
-        &[vec![1.0, 0.0], vec![0.9, 0.1], vec![0.0, 1.0]],
-    );
+    let mut index = filled(folder.path(), &[vec![1.0, 0.0], vec![0.9, 0.1], vec![0.0, 1.0]]);
     let allowed = index.allow([0, 2, 7]);
     index.remove(0);
     index.insert(key(7), content(7), &[0.8, 0.2]).unwrap();
@@ -168,9 +142,7 @@ fn a_filter_hides_other_keys_of_a_shared_row() {
     for record in 0..5 {
         index.insert(key(record), content(9), &[1.0, 0.0]).unwrap();
     }
-    let matches = index
-        .search(&[1.0, 0.0], 5, Some(&index.allow([1, 3])))
-        .unwrap();
+    let matches = index.search(&[1.0, 0.0], 5, Some(&index.allow([1, 3]))).unwrap();
     assert_eq!(matches.len(), 1);
     assert_eq!(matches[0].keys, [key(3), key(1)]);
     assert_eq!(matches[0].copies, 2);
@@ -182,9 +154,7 @@ fn a_content_of_many_keys_is_one_match_with_all_of_them() {
     let mut index = VectorIndex::create(folder.path(), &space(2)).unwrap();
     for record in 0..2000 {
         // Some with the same content, some with another content of the same vector.
-        index
-            .insert(key(record), content(record % 3), &[1.0, 0.0])
-            .unwrap();
+        index.insert(key(record), content(record % 3), &[1.0, 0.0]).unwrap();
     }
     index.insert(key(5000), content(5000), &[0.0, 1.0]).unwrap();
     assert_eq!(index.status().live_rows, 2);
@@ -208,10 +178,7 @@ fn a_known_content_needs_no_vector() {
     index.remove(1);
     index.remove(2);
     assert!(index.search(&[1.0, 0.0], 1, None).unwrap().is_empty());
-    assert!(
-        index.attach(key(3), content(1)).unwrap(),
-        "also when no key names it now"
-    );
+    assert!(index.attach(key(3), content(1)).unwrap(), "also when no key names it now");
     assert_eq!(found(&index.search(&[1.0, 0.0], 1, None).unwrap()), [3]);
 }
 
@@ -221,23 +188,12 @@ fn passages_of_a_record_are_found_and_forgotten_together() {
     let mut index = VectorIndex::create(folder.path(), &space(2)).unwrap();
     for (passage, vector) in [(0, [1.0, 0.0]), (1, [0.0, 1.0])] {
         let key = Key { record: 4, passage };
-        index
-            .insert(key, content(u64::from(passage)), &vector)
-            .unwrap();
+        index.insert(key, content(u64::from(passage)), &vector).unwrap();
     }
     let best = &index.search(&[0.1, 1.0], 1, None).unwrap()[0];
-    assert_eq!(
-        best.keys,
-        [Key {
-            record: 4,
-            passage: 1
-        }]
-    );
+    assert_eq!(best.keys, [Key { record: 4, passage: 1 }]);
     // Another content for a passage takes its place.
-    let key = Key {
-        record: 4,
-        passage: 1,
-    };
+    let key = Key { record: 4, passage: 1 };
     index.insert(key, content(7), &[-1.0, 0.0]).unwrap();
     assert_eq!(index.status().keys, 2);
     assert!(index.search(&[0.0, 1.0], 1, None).unwrap()[0].score < 0.1);
@@ -264,17 +220,9 @@ fn any_k_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let index = filled(folder.path(), &[vec![1.0, 0.0], vec![0.0, 1.0]]);
     assert!(index.search(&[1.0, 0.0], 0, None).unwrap().is_empty());
-    assert_eq!(
-        index.search(&[1.0, 0.0], usize::MAX, None).unwrap().len(),
-        2
-    );
+    assert_eq!(index.search(&[1.0, 0.0], usize::MAX, None).unwrap().len(), 2);
     let none = index.allow([]);
-    assert!(
-        index
-            .search(&[1.0, 0.0], 5, Some(&none))
-            .unwrap()
-            .is_empty()
-    );
+    assert!(index.search(&[1.0, 0.0], 5, Some(&none)).unwrap().is_empty());
     let folder = tempfile::tempdir().unwrap();
     let empty = VectorIndex::create(folder.path(), &space(2)).unwrap();
     assert!(empty.search(&[1.0, 0.0], 5, None).unwrap().is_empty());
@@ -285,18 +233,9 @@ fn a_vector_that_does_not_fit_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut index = filled(folder.path(), &[vec![1.0, 0.0]]);
     let bad = index.insert(key(1), content(1), &[1.0]);
-    assert!(matches!(
-        bad,
-        Err(Error::Dimensions {
-            found: 1,
-            expected: 2
-        })
-    ));
+    assert!(matches!(bad, Err(Error::Dimensions { found: 1, expected: 2 })));
     let bad = index.insert(key(1), content(1), &[0.0, 0.0]);
     assert!(matches!(bad, Err(Error::NoDirection)));
-    assert!(matches!(
-        index.search(&[f32::NAN, 0.0], 1, None),
-        Err(Error::NoDirection)
-    ));
+    assert!(matches!(index.search(&[f32::NAN, 0.0], 1, None), Err(Error::NoDirection)));
     assert_eq!(index.status().keys, 1);
 }

@@ -6,25 +6,15 @@ use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Insert {
-        record: u64,
-        passage: u32,
-        content: u64,
-    },
-    Remove {
-        record: u64,
-    },
+    Insert { record: u64, passage: u32, content: u64 },
+    Remove { record: u64 },
     Commit,
     Reopen,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let insert =
-        (0u64..12, 0u32..3, 0u64..10).prop_map(|(record, passage, content)| Step::Insert {
-            record,
-            passage,
-            content,
-        });
+        (0u64..12, 0u32..3, 0u64..10).prop_map(|(record, passage, content)| Step::Insert { record, passage, content });
     let step = prop_oneof![
         6 => insert,
         2 => (0u64..12).prop_map(|record| Step::Remove { record }),
