@@ -10,11 +10,11 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use harness_examples::generate::Maker;
+use harness_examples::measure::{best_of_three, percentiles};
 use harness_index::text::{Analyzer, Query};
 use harness_index::{Index, Search, TextIndex};
 use harness_memory::{Note, Origin, ReadSet, Record, Scope, Store};
 use harness_recall::Engine;
-use nix::time::{ClockId, clock_gettime};
 use rusqlite::Connection;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -115,27 +115,4 @@ fn best_by_fts5(fts: &Connection, expression: &str) -> rusqlite::Result<usize> {
 fn all_by_fts5(fts: &Connection, expression: &str) -> rusqlite::Result<BTreeSet<i64>> {
     let mut select = fts.prepare_cached("SELECT rowid FROM texts WHERE texts MATCH ?1")?;
     select.query_map([expression], |row| row.get(0))?.collect()
-}
-
-/// The processor time of `work`, in milliseconds, at its best of three.
-fn best_of_three<T, E: Error + 'static>(mut work: impl FnMut() -> Result<T, E>) -> Result<f64, Box<dyn Error>> {
-    let mut best = f64::INFINITY;
-    for _ in 0..3 {
-        let before = thread_ms()?;
-        std::hint::black_box(work()?);
-        best = best.min(thread_ms()? - before);
-    }
-    Ok(best)
-}
-
-/// Processor time of this thread, in milliseconds.
-fn thread_ms() -> Result<f64, Box<dyn Error>> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
-    Ok(time.tv_sec() as f64 * 1e3 + time.tv_nsec() as f64 / 1e6)
-}
-
-fn percentiles(times: &mut [f64]) -> (f64, f64) {
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    (at(0.5), at(0.95))
 }

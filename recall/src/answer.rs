@@ -75,7 +75,7 @@ pub(crate) fn recall(
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);
     current::prefer_newer(&mut ranked, &replaced_by, question, weights);
-    copies::fold(&mut ranked, &replaced_by);
+    copies::fold(&mut ranked, &replaced_by, limit);
     ranked.truncate(limit);
     let most = ranked.first().map_or(0.0, |hit| hit.score);
     let parsed = TextQuery::parse(question);

@@ -17,6 +17,9 @@ use crate::weights::Weights;
 /// So far to each side a turn's score spreads.
 pub(crate) const REACH: usize = 2;
 
+/// The most turns whose neighbours are looked up, the best first: each costs three look-ups in the store.
+const LENDERS_MAX: usize = 60;
+
 /// The most turns that enter an answer through their neighbours alone: each is read from the store, and the
 /// measured gain comes from those that take in most.
 const ENTRANTS_MAX: usize = 40;
@@ -75,9 +78,12 @@ pub(crate) fn spread(
 ) -> Result<()> {
     let turns: Vec<usize> = (0..ranked.len()).filter(|&at| is_turn(&ranked[at])).collect();
     let Some(best) = turns.iter().map(|&at| ranked[at].score).max_by(f32::total_cmp) else { return Ok(()) };
-    let rows: Vec<Row> = turns.iter().map(|&at| ranked[at].stored.row).collect();
+    let mut lenders = turns.clone();
+    lenders.sort_by(|&a, &b| ranked[b].score.total_cmp(&ranked[a].score));
+    lenders.truncate(LENDERS_MAX);
+    let rows: Vec<Row> = lenders.iter().map(|&at| ranked[at].stored.row).collect();
     let mut lent: HashMap<Row, Lent> = HashMap::new();
-    for (&at, beside) in turns.iter().zip(store.beside(&rows, REACH)?) {
+    for (&at, beside) in lenders.iter().zip(store.beside(&rows, REACH)?) {
         for side in [beside.before, beside.after] {
             for (row, weight) in side.into_iter().zip(weights.neighbours) {
                 let share = ranked[at].score * weight;

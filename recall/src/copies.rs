@@ -5,9 +5,10 @@
 //! went the same way to the same end.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use harness_memory::{Body, Record, RecordId};
+use rustc_hash::{FxHashSet, FxHasher};
 
 use crate::ranked::Ranked;
 
@@ -20,8 +21,11 @@ const NEAR_WORDS_MIN: usize = 12;
 /// Near copies have at least this share of their words in common (Jaccard), where they differ at all.
 const NEAR_SHARE_MIN: f32 = 0.9;
 
-/// Only so many of the best are compared with each other: below them no answer is read.
+/// The most records that are compared with each other: of a longer answer the end is not read.
 const COMPARED_MAX: usize = 120;
+
+/// Beyond twice the hits wanted nothing is compared: reading a text for this costs more than ranking it.
+const COMPARED_PER_HIT: usize = 2;
 
 /// Of longer texts this many words are compared; that they go on alike is likely enough.
 const WORDS_MAX: usize = 400;
@@ -36,7 +40,7 @@ struct Told {
     teller: u64,
     /// The folded text, as one number.
     exact: u64,
-    words: HashSet<u64>,
+    words: FxHashSet<u64>,
     /// Numbers and negations, which copies have in common.
     marks: u64,
     near: bool,
@@ -44,9 +48,10 @@ struct Told {
 
 /// Folds copies among the best into the one that ranks first, which then shows the newest wording. Records that
 /// replace each other are told apart and stay. The order is kept.
-pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, RecordId>) {
+pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, RecordId>, limit: usize) {
+    let compared = (COMPARED_PER_HIT * limit).min(COMPARED_MAX);
     let told: Vec<Option<Told>> =
-        ranked.iter().take(COMPARED_MAX).map(|hit| told(&hit.stored.record, replaced_by)).collect();
+        ranked.iter().take(compared).map(|hit| told(&hit.stored.record, replaced_by)).collect();
     let mut firsts: Vec<usize> = Vec::new();
     let mut gone: HashSet<usize> = HashSet::new();
     for (at, one) in told.iter().enumerate() {
@@ -105,7 +110,7 @@ fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<To
     if words.is_empty() || is_turn && words.len() < TURN_WORDS_MIN {
         return None;
     }
-    let mut teller = DefaultHasher::new();
+    let mut teller = FxHasher::default();
     (record.scope.to_string(), record.kind().code(), record.origin.code()).hash(&mut teller);
     let mut near = words.len() >= NEAR_WORDS_MIN;
     match &record.body {
@@ -133,7 +138,7 @@ fn is_mark(word: &str) -> bool {
 }
 
 fn number(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     value.hash(&mut hasher);
     hasher.finish()
 }
@@ -184,7 +189,7 @@ mod tests {
     }
 
     fn folded(mut hits: Vec<Ranked>) -> Vec<(i64, u32)> {
-        fold(&mut hits, &HashMap::new());
+        fold(&mut hits, &HashMap::new(), 10);
         hits.iter().map(|hit| (hit.stored.row.0, hit.copies)).collect()
     }
 
@@ -219,7 +224,7 @@ mod tests {
         new.stored.record.replaces = Some(old.stored.record.id);
         let replaced = HashMap::from([(old.stored.record.id, new.stored.record.id)]);
         let mut hits = vec![new, old];
-        fold(&mut hits, &replaced);
+        fold(&mut hits, &replaced, 10);
         assert_eq!(hits.len(), 2);
     }
 }
