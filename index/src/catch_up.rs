@@ -33,7 +33,7 @@ pub fn catch_up(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnM
     };
     let from = after;
     loop {
-        let Some((batch, head)) = next_batch(store, after)? else { return Ok(after - from) };
+        let Some((batch, head)) = next_batch(store, after, index.batch_changes_max())? else { return Ok(after - from) };
         after = batch.position.seq;
         index.apply(&batch)?;
         if !progress(after - from, head.saturating_sub(from)) {
@@ -54,8 +54,8 @@ pub(crate) fn belongs(store: &dyn Store, position: &Position) -> Result<bool> {
 }
 
 /// The records that changed after a position, as they are now, and where the log ends. `None` at the end of it.
-fn next_batch(store: &dyn Store, after: Seq) -> Result<Option<(Batch, Seq)>> {
-    let read = store.changes(after, BATCH_CHANGES_MAX)?;
+fn next_batch(store: &dyn Store, after: Seq, changes_max: usize) -> Result<Option<(Batch, Seq)>> {
+    let read = store.changes(after, changes_max.min(BATCH_CHANGES_MAX))?;
     let mut changes = read.changes.as_slice();
     let (mut live, mut bytes) = (Vec::new(), 0);
     let mut done = 0;
@@ -119,7 +119,7 @@ fn build_from_records(
     loop {
         let (mut rows, mut live, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut ended = false;
-        while !ended && rows.len() < BATCH_CHANGES_MAX && bytes < BATCH_BYTES_MAX {
+        while !ended && rows.len() < index.batch_changes_max() && bytes < BATCH_BYTES_MAX {
             let page = store.list(&Filter {
                 scopes: ReadSet::everything(),
                 after,

@@ -33,6 +33,14 @@ pub enum Error {
         source: tantivy::TantivyError,
     },
 
+    /// The vector index or the embedding cache failed.
+    #[error(transparent)]
+    Vector(#[from] crate::vector::Error),
+
+    /// The embedder failed.
+    #[error("cannot embed")]
+    Embed(#[from] crate::embed::Error),
+
     /// An index does not hold what was written into it, and must be built anew.
     #[error("the {index} index is damaged: {reason}")]
     Damaged {

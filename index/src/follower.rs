@@ -148,9 +148,11 @@ pub fn follow(
             let waiting = *waiting_since.get_or_insert_with(Instant::now);
             let many = done.is_none_or(|done| head.abs_diff(done) >= GATHER_CHANGES_MAX);
             if many || waiting.elapsed() >= GATHER {
-                advance(store, indexes, stop)?;
-                (done, waiting_since, settled) = (Some(head), None, false);
+                let finished = advance(store, indexes, stop)?;
                 active = Instant::now();
+                if finished {
+                    (done, waiting_since, settled) = (Some(head), None, false);
+                }
                 continue;
             }
         } else if active.elapsed() >= QUIET_AFTER.min(idle) && !settled {
@@ -173,15 +175,25 @@ pub fn follow(
     Ok(())
 }
 
-fn advance(store: &dyn Store, indexes: &mut [Box<dyn Index>], stop: &AtomicBool) -> Result<()> {
-    for index in indexes {
-        match catch_up(store, index.as_mut(), &mut |_, _| !stop.load(Ordering::Relaxed)) {
-            Ok(_) | Err(Error::Stopped) => {}
+/// Brings the indexes to the end of the log, in their order; answers whether all are there.
+///
+/// An index that takes long is left where it is when the log has gone on, so that those before it get their turn.
+fn advance(store: &dyn Store, indexes: &mut [Box<dyn Index>], stop: &AtomicBool) -> Result<bool> {
+    let begin = store.head()?.seq;
+    let mut finished = true;
+    for (place, index) in indexes.iter_mut().enumerate() {
+        let mut go_on = |_: u64, _: u64| {
+            let behind = || store.head().is_ok_and(|head| head.seq > begin);
+            !(stop.load(Ordering::Relaxed) || place > 0 && behind())
+        };
+        match catch_up(store, index.as_mut(), &mut go_on) {
+            Ok(_) => {}
+            Err(Error::Stopped) => finished = false,
             Err(error @ Error::Store(_)) => return Err(error),
             Err(error) => tracing::warn!(index = index.name(), %error, "an index does not follow"),
         }
     }
-    Ok(())
+    Ok(finished)
 }
 
 fn settle(indexes: &mut [Box<dyn Index>]) {

@@ -38,6 +38,12 @@ pub trait Index: Send {
 
     /// What it says of itself.
     fn status(&self) -> Result<Status>;
+
+    /// The most changes that it wants in one batch: what is in a batch is searched from the index when the batch is
+    /// done.
+    fn batch_changes_max(&self) -> usize {
+        crate::catch_up::BATCH_CHANGES_MAX
+    }
 }
 
 /// Records whose state is to be taken over.
@@ -118,6 +124,8 @@ pub struct Candidate {
     pub score: f32,
     /// The share of the question that it covers, 0 to 1.
     pub coverage: f32,
+    /// Which of the record's passages fits best, where the index knows; see [`passage_of`](crate::meaning::passage_of).
+    pub passage: Option<u32>,
     /// The reason in words a person follows, such as which words matched.
     pub why: String,
 }

@@ -6,6 +6,7 @@
 //! - [`mod@follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
 //! - [`embed`]: texts to vectors
+//! - [`meaning`]: recall by meaning, the index over the following two
 //! - [`vector`]: nearest neighbours among embeddings
 
 pub mod catch_up;
@@ -13,6 +14,7 @@ pub mod embed;
 pub mod error;
 pub mod follower;
 pub mod index;
+pub mod meaning;
 pub mod text;
 pub mod vector;
 
@@ -20,4 +22,5 @@ pub use catch_up::{catch_up, standing};
 pub use error::{Error, Result};
 pub use follower::{FollowLock, follow, follower, should_follow};
 pub use index::{Batch, Candidate, Cut, Filter, Found, Index, Search, State, Status};
+pub use meaning::MeaningIndex;
 pub use text::TextIndex;

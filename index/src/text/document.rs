@@ -211,7 +211,7 @@ fn cut(text: &str, bytes: usize) -> Cow<'_, str> {
 const SIGN_BYTES: usize = 160;
 
 /// Whether a line looks like the report of an error, as compilers, test runners and shells write it.
-fn reports_error(line: &str) -> bool {
+pub(crate) fn reports_error(line: &str) -> bool {
     const SIGNS: [&[u8]; 8] =
         [b"error", b"failed", b"failure", b"exception", b"panicked", b"traceback", b"fatal", b"not found"];
     let line = head_of(line.trim_start(), SIGN_BYTES).as_bytes();

@@ -218,6 +218,7 @@ impl TextIndex {
                 row: row(scored.segment, scored.doc),
                 score: scored.score,
                 coverage: scored.coverage,
+                passage: None,
                 why: words(&query, &scored),
             })
             .collect();

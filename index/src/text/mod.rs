@@ -42,6 +42,7 @@ pub use analysis::{
     ANALYZER_VERSION, Analyzer, Dictionary, FOLDED_BYTES_MAX, Folded, KnownWords, NoWords, TERM_BYTES_MAX, TermKind,
     WordFinder,
 };
+pub(crate) use document::reports_error;
 pub use document::{ARGUMENTS_BYTES_MAX, DOCUMENT_BYTES_MAX, ERROR_LINES_BYTES_MAX, TOOL_OUTPUT_BYTES_MAX};
 pub use index::{TEXT, TextIndex};
 pub use lookup::{Load, VERIFIED_MAX};

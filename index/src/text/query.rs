@@ -128,6 +128,11 @@ impl Query {
         self.truncated
     }
 
+    /// Whether it asks for an exact phrase, or leaves something out.
+    pub fn has_operators(&self) -> bool {
+        !self.phrases.is_empty() || !self.excluded.is_empty()
+    }
+
     /// Whether there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()

@@ -9,6 +9,7 @@
 //! - `scan`: the exact answer
 //! - `cells`, `kmeans`: the partition
 //! - `rebuild`: [`Snapshot`] and [`Rebuilt`], how cells come about and dead rows go
+//! - `background`: how alike a query and any row are
 //! - `audit`: whether each row is found by itself
 //! - `rows`, `keys`: the vectors, and what they were stored for
 //! - `cache`: [`EmbeddingCache`], embeddings that need not be made again
@@ -17,6 +18,7 @@
 //! - `error`: what can go wrong, and which of it a rebuild cures
 
 mod audit;
+mod background;
 mod cache;
 mod cells;
 mod error;
@@ -32,12 +34,16 @@ mod scan;
 mod simd;
 
 pub use audit::Audit;
+pub use background::Background;
 pub use cache::EmbeddingCache;
 pub use error::{Error, Result};
 pub use files::{POSITION_BYTES_MAX, Space};
 pub use index::{Allowed, KEYS_PER_MATCH_MAX, Match, Status, VectorIndex};
 pub use keys::{Content, Key};
 pub use rebuild::{Partition, Rebuilt, Snapshot};
+
+pub(crate) use files::newest_generation;
+pub(crate) use quantize::{cosine, from_halves, to_halves, unit};
 
 #[cfg(test)]
 mod tests;
