@@ -145,9 +145,14 @@ impl Packed {
     fn resize(&mut self, depth: usize, columns: usize) {
         self.depth = depth;
         self.columns = columns;
-        let lines = columns.div_ceil(self.isa.columns()) * depth * self.isa.lines();
-        self.lines.clear();
-        self.lines.resize(lines, Line([0.0; LINE]));
+        let width = self.isa.columns();
+        let panel = depth * self.isa.lines();
+        self.lines.resize(columns.div_ceil(width) * panel, Line([0.0; LINE]));
+        if !columns.is_multiple_of(width) {
+            // Full panels are overwritten; what the last one does not hold must not be what was there.
+            let last = self.lines.len() - panel;
+            self.lines[last..].fill(Line([0.0; LINE]));
+        }
     }
 
     /// Packs the transpose of `rows`: column `j` of the matrix is `rows[j * stride..][..depth]`.
@@ -281,18 +286,20 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// Adds the bias to a finished row of the block and puts it where it belongs.
+    /// What the sums of every row start from: the bias, or nothing.
     #[inline(always)]
-    fn store(&self, row: usize, values: &[f32], out: &mut [f32]) {
-        let out = &mut out[row * self.out_stride + self.column..][..self.columns];
-        match self.bias {
-            Some(bias) => {
-                for ((out, value), bias) in out.iter_mut().zip(values).zip(bias) {
-                    *out = value + bias;
-                }
-            }
-            None => out.copy_from_slice(&values[..self.columns]),
+    fn start<const COLUMNS: usize>(&self) -> [f32; COLUMNS] {
+        let mut start = [0.0; COLUMNS];
+        if let Some(bias) = self.bias {
+            start[..self.columns].copy_from_slice(&bias[..self.columns]);
         }
+        start
+    }
+
+    /// A row's place in `out`.
+    #[inline(always)]
+    fn row<'o>(&self, row: usize, out: &'o mut [f32]) -> &'o mut [f32] {
+        &mut out[row * self.out_stride + self.column..][..self.columns]
     }
 }
 
@@ -301,7 +308,7 @@ impl Tile<'_> {
 /// them make a panel's row, `$rows` how many rows fit the register file.
 macro_rules! kernel {
     ($name:ident, $arch:ident, $features:literal, $vector:ident, $lanes:literal, $registers:literal,
-     rows $rows:literal: $($fewer:literal)*, $zero:expr, $load:expr, $splat:expr, $fma:expr, $store:expr) => {
+     rows $rows:literal: $($count:literal)*, $zero:expr, $load:expr, $splat:expr, $fma:expr, $store:expr) => {
         mod $name {
             use super::{Line, Tile};
             use std::arch::$arch::*;
@@ -311,24 +318,36 @@ macro_rules! kernel {
 
             #[target_feature(enable = $features)]
             pub(super) fn panel(tile: &Tile<'_>, rows: usize, out: &mut [f32]) {
+                // Blocks of even size: eight rows are better as 4 + 4 than as 6 + 2.
+                let blocks = rows.div_ceil($rows);
+                let (least, more) = (rows / blocks, rows % blocks);
                 let mut row = 0;
-                while row + $rows <= rows {
-                    block::<$rows>(tile, row, out);
-                    row += $rows;
-                }
-                match rows - row {
-                    $($fewer => block::<$fewer>(tile, row, out),)*
-                    _ => {}
+                for number in 0..blocks {
+                    let count = least + usize::from(number < more);
+                    match count {
+                        $($count => block::<$count>(tile, row, out),)*
+                        _ => {}
+                    }
+                    row += count;
                 }
             }
 
             #[target_feature(enable = $features)]
             fn block<const ROWS: usize>(tile: &Tile<'_>, row: usize, out: &mut [f32]) {
                 let depth = tile.depth;
-                let left: [&[f32]; ROWS] =
-                    std::array::from_fn(|i| &tile.left[(row + i) * tile.left_stride..][..depth]);
-                let panel: &[[Line; LINES]] = &tile.panel.as_chunks::<LINES>().0[..depth];
+                // No iterators with closures here: they would not be compiled for these features.
+                let mut left: [&[f32]; ROWS] = [&[]; ROWS];
+                for i in 0..ROWS {
+                    left[i] = &tile.left[(row + i) * tile.left_stride..][..depth];
+                }
+                let start: [f32; COLUMNS] = tile.start();
                 let mut sums = [[$zero; $registers]; ROWS];
+                for sums in &mut sums {
+                    for (sum, start) in sums.iter_mut().zip(start.as_chunks::<$lanes>().0) {
+                        *sum = $load(start);
+                    }
+                }
+                let panel: &[[Line; LINES]] = &tile.panel.as_chunks::<LINES>().0[..depth];
                 for k in 0..depth {
                     let line = &panel[k];
                     let mut right = [$zero; $registers];
@@ -345,12 +364,18 @@ macro_rules! kernel {
                     }
                 }
                 for (i, sums) in sums.iter().enumerate() {
+                    let out = tile.row(row + i, out);
+                    if out.len() == COLUMNS {
+                        for (part, &sum) in out.as_chunks_mut::<$lanes>().0.iter_mut().zip(sums) {
+                            $store(part, sum);
+                        }
+                        continue;
+                    }
                     let mut values = [0.0; COLUMNS];
-                    let parts = values.as_chunks_mut::<$lanes>().0;
-                    for (part, &sum) in parts.iter_mut().zip(sums) {
+                    for (part, &sum) in values.as_chunks_mut::<$lanes>().0.iter_mut().zip(sums) {
                         $store(part, sum);
                     }
-                    tile.store(row + i, &values, out);
+                    out.copy_from_slice(&values[..out.len()]);
                 }
             }
         }
@@ -360,7 +385,7 @@ macro_rules! kernel {
 #[cfg(target_arch = "x86_64")]
 kernel!(
     avx512, x86_64, "avx512f,avx2,fma", __m512, 16, 2,
-    rows 12: 1 2 3 4 5 6 7 8 9 10 11,
+    rows 12: 1 2 3 4 5 6 7 8 9 10 11 12,
     _mm512_setzero_ps(),
     // SAFETY: the reference covers exactly the sixteen floats that are read.
     |part: &[f32; 16]| unsafe { _mm512_loadu_ps(part.as_ptr()) },
@@ -373,7 +398,7 @@ kernel!(
 #[cfg(target_arch = "x86_64")]
 kernel!(
     avx2, x86_64, "avx2,fma", __m256, 8, 2,
-    rows 6: 1 2 3 4 5,
+    rows 6: 1 2 3 4 5 6,
     _mm256_setzero_ps(),
     // SAFETY: the reference covers exactly the eight floats that are read.
     |part: &[f32; 8]| unsafe { _mm256_loadu_ps(part.as_ptr()) },
@@ -386,7 +411,7 @@ kernel!(
 #[cfg(target_arch = "aarch64")]
 kernel!(
     neon, aarch64, "neon", float32x4_t, 4, 4,
-    rows 6: 1 2 3 4 5,
+    rows 6: 1 2 3 4 5 6,
     vdupq_n_f32(0.0),
     // SAFETY: the reference covers exactly the four floats that are read.
     |part: &[f32; 4]| unsafe { vld1q_f32(part.as_ptr()) },
@@ -405,7 +430,7 @@ mod portable {
     pub(super) fn panel(tile: &Tile<'_>, rows: usize, out: &mut [f32]) {
         for row in (0..rows).step_by(ROWS) {
             let rows = ROWS.min(rows - row);
-            let mut sums = [[0.0f32; LINE]; ROWS];
+            let mut sums = [tile.start::<LINE>(); ROWS];
             for (k, line) in tile.panel.iter().enumerate() {
                 for (i, sums) in sums.iter_mut().enumerate().take(rows) {
                     let x = tile.left[(row + i) * tile.left_stride + k];
@@ -415,7 +440,8 @@ mod portable {
                 }
             }
             for (i, sums) in sums.iter().enumerate().take(rows) {
-                tile.store(row + i, sums, out);
+                let out = tile.row(row + i, out);
+                out.copy_from_slice(&sums[..out.len()]);
             }
         }
     }
