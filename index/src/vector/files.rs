@@ -138,7 +138,7 @@ impl Head {
     }
 }
 
-/// The newest generation in a folder, or [`Error::Missing`].
+/// The newest generation in a folder, or [`Error::Missing`](super::Error::Missing).
 pub(crate) fn newest_generation(folder: &Path) -> Result<PathBuf> {
     let newest = generations(folder)?.pop();
     newest.map(|(_, path)| path).ok_or_else(|| Error::Missing { folder: folder.to_owned() })

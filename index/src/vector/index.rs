@@ -94,7 +94,7 @@ pub struct VectorIndex {
 impl VectorIndex {
     /// Opens the index in `folder`, which must be of this space.
     ///
-    /// Fails with an error that [wants a rebuild](Error::wants_rebuild) when the files are missing,
+    /// Fails with an error that [wants a rebuild](super::Error::wants_rebuild) when the files are missing,
     /// of another format or space, cut off or damaged. Damage in a vector is found when it is first
     /// used, or by [`verify`](Self::verify).
     pub fn open(folder: &Path, space: &Space) -> Result<VectorIndex> {
@@ -184,8 +184,8 @@ impl VectorIndex {
     /// Lets `key` name `content`, whose vector this is; the length of the vector does not matter.
     ///
     /// Contents that are equal, or whose vectors are, share one row. What the key named before it
-    /// names no longer; doing this twice is doing it once. Fails with [`Error::Dimensions`],
-    /// [`Error::NoDirection`] or [`Error::Full`], and then nothing changed.
+    /// names no longer; doing this twice is doing it once. Fails with [`Error::Dimensions`](super::Error::Dimensions),
+    /// [`Error::NoDirection`](super::Error::NoDirection) or [`Error::Full`](super::Error::Full), and then nothing changed.
     pub fn insert(&mut self, key: Key, content: Content, vector: &[f32]) -> Result<()> {
         let unit = unit(vector, self.space.dimensions)?;
         if self.attach(key, content)? {
@@ -269,7 +269,7 @@ impl VectorIndex {
     /// `k` counts distinct contents, not keys: a content that five hundred keys name is one match
     /// with all of them in it, so that it cannot crowd out the rest. Fewer than `k` come back only
     /// if there are no more (that are allowed), none if `k` is zero. The query need not have length
-    /// one. Fails with [`Error::Dimensions`], [`Error::NoDirection`], or [`Error::Damaged`] when a
+    /// one. Fails with [`Error::Dimensions`](super::Error::Dimensions), [`Error::NoDirection`](super::Error::NoDirection), or [`Error::Damaged`](super::Error::Damaged) when a
     /// row that was looked at is.
     pub fn search(&self, query: &[f32], k: usize, allowed: Option<&Allowed>) -> Result<Vec<Match>> {
         let query = self.prepare(query)?;

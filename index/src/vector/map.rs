@@ -18,7 +18,7 @@ use std::path::Path;
 pub(crate) struct Mapping(Option<Mmap>);
 
 impl Mapping {
-    /// Maps the first `length` bytes of `file`; [`Error::Truncated`] if it has fewer.
+    /// Maps the first `length` bytes of `file`; [`Error::Truncated`](super::Error::Truncated) if it has fewer.
     pub(crate) fn new(file: &File, path: &Path, length: u64) -> Result<Mapping> {
         let io = |source| Error::Io { doing: "map", path: path.to_owned(), source };
         let found = file.metadata().map_err(io)?.len();

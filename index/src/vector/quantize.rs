@@ -17,7 +17,7 @@ pub(crate) struct Quantized {
 
 /// The vector with length one.
 ///
-/// Fails with [`Error::Dimensions`] or [`Error::NoDirection`].
+/// Fails with [`Error::Dimensions`](super::Error::Dimensions) or [`Error::NoDirection`](super::Error::NoDirection).
 pub(crate) fn unit(vector: &[f32], dimensions: usize) -> Result<Vec<f32>> {
     if vector.len() != dimensions {
         return Err(Error::Dimensions { found: vector.len(), expected: dimensions });

@@ -110,7 +110,7 @@ impl VectorIndex {
 
     /// Goes on with a rebuilt index and whatever changed since its snapshot, all of it durable.
     ///
-    /// Fails with [`Error::OtherSnapshot`] if it comes from another index or an earlier snapshot;
+    /// Fails with [`Error::OtherSnapshot`](super::Error::OtherSnapshot) if it comes from another index or an earlier snapshot;
     /// after an error the index is as it was.
     pub fn adopt(&mut self, rebuilt: Rebuilt) -> Result<()> {
         let Some((number, operations)) = self.since_snapshot() else {
