@@ -32,11 +32,7 @@ fn unpack(packed: &Path, folder: &Path) {
 
 fn said(store: &SqliteStore) -> Vec<Value> {
     let listed = store.list(&Filter { with_forgotten: true, ..Filter::default() }).unwrap();
-    listed
-        .into_iter()
-        .filter_map(Lookup::found)
-        .map(|stored| serde_json::to_value(&stored.record).unwrap())
-        .collect()
+    listed.into_iter().filter_map(Lookup::found).map(|stored| serde_json::to_value(&stored.record).unwrap()).collect()
 }
 
 #[test]
