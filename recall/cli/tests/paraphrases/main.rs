@@ -1,0 +1,110 @@
+//! The paraphrase sets: what they promise, and that meaning finds what they ask for.
+//!
+//! `paraphrases-en`, `paraphrases-zh`: 50 notes each that a question asks for in other words, among 200 others.
+//! `paraphrases-messages`: 60 messages of 2,000, each asked for in other words and literally; `messages` makes it.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use harness_index::text::{Analyzer, NoWords, Query};
+use serde_json::Value;
+
+fn data(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(format!("paraphrases-{name}.jsonl"))
+}
+
+/// The one haystack of a set.
+fn haystack(name: &str) -> Value {
+    let lines = std::fs::read_to_string(data(name)).unwrap();
+    assert_eq!(lines.lines().count(), 1);
+    serde_json::from_str(&lines).unwrap()
+}
+
+/// English words that stand between others and say nothing; the search itself leaves out fewer of them.
+const BETWEEN: &str = "a after again all and any at be because before between both but by does during each every for \
+    from get give has her his how in into its long make most must new no nobody not of off on one only or our out over \
+    should since so some somebody still than that the their them there these they this those to too two until was we \
+    were what when where which while who whose why will with without would year";
+
+/// Every question with its category and the texts that answer it.
+fn questions(haystack: &Value) -> Vec<(&str, &str, Vec<&str>)> {
+    let docs = haystack["docs"].as_array().unwrap();
+    let texts: BTreeMap<&str, &str> =
+        docs.iter().map(|doc| (doc["id"].as_str().unwrap(), doc["text"].as_str().unwrap())).collect();
+    assert_eq!(texts.len(), docs.len(), "ids are unique");
+    let queries = haystack["queries"].as_array().unwrap();
+    let gold = |query: &Value| {
+        let ids = query["gold"].as_array().unwrap().iter();
+        ids.map(|id| texts[id.as_str().unwrap()]).collect()
+    };
+    queries.iter().map(|q| (q["text"].as_str().unwrap(), q["category"].as_str().unwrap_or(""), gold(q))).collect()
+}
+
+/// The words that a question and a text share, as the search sees words: stemmed, split, folded. Of Chinese, pairs
+/// of characters and more; single ones are shared by any two sentences.
+fn shared(question: &str, text: &str) -> Vec<String> {
+    let mut terms = BTreeSet::new();
+    let mut analyzer = Analyzer::new();
+    analyzer.document_with(text, &mut NoWords, &mut |term| {
+        terms.insert(term.to_owned());
+    });
+    let mut between = BTreeSet::new();
+    analyzer.document_with(BETWEEN, &mut NoWords, &mut |term| {
+        between.insert(term.to_owned());
+    });
+    let query = Query::parse(question);
+    let asked = query.terms().iter().map(|term| term.term.clone());
+    let says = |term: &String| term.chars().count() > 1 && !between.contains(term);
+    asked.filter(|term| says(term) && terms.contains(term)).collect()
+}
+
+#[test]
+fn no_question_shares_a_content_word_with_its_answer() {
+    let mut found = Vec::new();
+    for name in ["en", "zh", "messages"] {
+        let haystack = haystack(name);
+        let mut asked = 0;
+        for (question, category, gold) in questions(&haystack) {
+            assert_eq!(gold.len(), 1, "{question}");
+            if category == "literal" {
+                continue;
+            }
+            asked += 1;
+            let shared = shared(question, gold[0]);
+            if !shared.is_empty() {
+                found.push(format!("{shared:?}: {question} | {}", gold[0]));
+            }
+        }
+        let docs = haystack["docs"].as_array().unwrap().len();
+        match name {
+            "messages" => assert_eq!((asked, docs), (60, 2_000)),
+            _ => assert!(asked == 50 && docs >= 250, "{name}: {asked} questions, {docs} documents"),
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn each_literal_question_shares_words_with_its_answer() {
+    let haystack = haystack("messages");
+    let literal = questions(&haystack).into_iter().filter(|(_, category, _)| *category == "literal");
+    let literal: Vec<_> = literal.collect();
+    assert_eq!(literal.len(), 60);
+    for (question, _, gold) in literal {
+        assert!(!shared(question, gold[0]).is_empty(), "{question} | {}", gold[0]);
+    }
+}
+
+/// With `HARNESS_WRITE_FIXTURES` set, writes the set instead.
+#[test]
+fn the_messages_are_those_that_the_generator_makes() {
+    let made = messages::haystack();
+    if std::env::var_os("HARNESS_WRITE_FIXTURES").is_some() {
+        std::fs::write(data("messages"), &made).unwrap();
+    }
+    assert!(std::fs::read_to_string(data("messages")).unwrap() == made, "run with HARNESS_WRITE_FIXTURES=1");
+}
