@@ -62,7 +62,8 @@ impl Templates {
         let middle = self.messages[dice.below(self.messages.len())];
         let beginning = self.beginnings[dice.below(self.beginnings.len())];
         let end = self.ends[dice.below(self.ends.len())];
-        let template = if beginning.is_empty() { format!("{middle}{end}") } else { format!("{beginning} {middle}{end}") };
+        let template =
+            if beginning.is_empty() { format!("{middle}{end}") } else { format!("{beginning} {middle}{end}") };
         let mut text = String::new();
         let mut rest = template.as_str();
         let mut used: HashSet<&str> = HashSet::new();
@@ -97,8 +98,11 @@ pub(crate) fn haystack() -> String {
         let fact = if number % APART == APART / 2 { facts.next() } else { None };
         let text = match fact.as_deref() {
             Some([text, other_words, same_words]) => {
-                queries.push(json!({"id": format!("p{number}"), "text": other_words, "gold": [id], "category": "paraphrase"}));
-                queries.push(json!({"id": format!("l{number}"), "text": same_words, "gold": [id], "category": "literal"}));
+                queries.push(
+                    json!({"id": format!("p{number}"), "text": other_words, "gold": [id], "category": "paraphrase"}),
+                );
+                queries
+                    .push(json!({"id": format!("l{number}"), "text": same_words, "gold": [id], "category": "literal"}));
                 (*text).to_owned()
             }
             Some(other) => panic!("three parts, not {other:?}"),
@@ -110,7 +114,13 @@ pub(crate) fn haystack() -> String {
             },
         };
         let speaker = people[(session * 7 + number % 2 * 3) % people.len()];
-        let time = format!("2026-{:02}-{:02}T{:02}:{:02}:00", 1 + session / 28, 1 + session % 28, 9 + session % 9, number % SESSION);
+        let time = format!(
+            "2026-{:02}-{:02}T{:02}:{:02}:00",
+            1 + session / 28,
+            1 + session % 28,
+            9 + session % 9,
+            number % SESSION
+        );
         docs.push(json!({"id": id, "session": format!("s{session}"), "ts": time, "speaker": speaker, "text": text}));
     }
     assert!(facts.next().is_none(), "every fact is said");
