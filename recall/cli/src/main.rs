@@ -5,6 +5,7 @@
 //! - [`commands`]: one file a command; [`eval`] and [`demo`]: the two that are larger
 //! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
 //! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
+//! - [`exclusions`]: what a person does not want to have remembered
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
@@ -12,6 +13,7 @@ mod args;
 mod commands;
 mod demo;
 mod eval;
+mod exclusions;
 mod follower;
 mod interrupt;
 mod output;

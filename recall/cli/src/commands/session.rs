@@ -1,7 +1,9 @@
 //! `harness session`: transcripts of coding tools.
 
+mod exclude;
 mod import;
 mod list;
+mod pause;
 mod show;
 
 use clap::Subcommand;
@@ -14,6 +16,9 @@ pub(crate) enum Command {
     Import(import::Args),
     List(list::Args),
     Show(show::Args),
+    Exclude(exclude::Args),
+    Pause(pause::Args),
+    Resume(pause::ResumeArgs),
 }
 
 pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
@@ -21,5 +26,8 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args, app),
         Command::List(args) => list::run(args, app),
         Command::Show(args) => show::run(args, app),
+        Command::Exclude(args) => exclude::run(args, app),
+        Command::Pause(args) => pause::run(args, app),
+        Command::Resume(args) => pause::resume(args, app),
     }
 }

@@ -139,3 +139,28 @@ fn what_is_no_transcript_is_refused_by_name() {
     fs::create_dir(home.work().join("empty")).unwrap();
     assert_eq!(home.run(&["session", "import", "empty"]).code, 1);
 }
+
+#[test]
+fn what_is_excluded_is_not_imported_and_a_private_session_is_forgotten() {
+    let home = Home::new();
+    let path = transcript(&home);
+    let path = path.to_str().unwrap();
+    assert_eq!(home.run(&["session", "exclude"]).code, 1);
+    assert_eq!(home.run(&["session", "exclude", "SHOP"]).out, "project SHOP: excluded from now on\n");
+    let left_out = home.json(&["session", "import", path]);
+    assert_eq!((&left_out["messages_new"], &left_out["excluded"]), (&0.into(), &5.into()), "{left_out}");
+    assert_eq!(home.run(&["session", "list"]).code, 1);
+    home.run(&["session", "exclude", "SHOP", "--remove"]);
+
+    assert!(home.run(&["session", "pause"]).out.starts_with("paused until"));
+    assert_eq!(home.run(&["session", "import", path]).code, 1);
+    assert_eq!(home.run(&["session", "resume"]).out, "resumed\n");
+    assert_eq!(home.run(&["session", "resume"]).code, 1);
+
+    assert_eq!(home.json(&["session", "import", path])["messages_new"], 5);
+    let id = "5f0c2a71-77d3-4f0e-9d3b-0a4a3c1f2b6e";
+    let private = home.run(&["session", "exclude", "--session", id]);
+    assert!(private.err.contains("forgot 6 records"), "{}", private.err);
+    assert_eq!(home.run(&["recall", "search", "结账测试"]).code, 1);
+    assert_eq!(home.json(&["session", "import", path])["messages_new"], 0);
+}

@@ -16,6 +16,7 @@ use self::files::Transcript;
 use self::ingest::{Ingest, Tally};
 use crate::app::App;
 use crate::commands::pick::Writes;
+use crate::exclusions::Exclusions;
 use crate::output::Exit;
 use crate::progress::Bar;
 use crate::render::{bytes, count, one_line};
@@ -65,6 +66,11 @@ fn tool(name: &str) -> Result<&'static dyn Importer, String> {
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let begin = Instant::now();
     let scope = args.writes.chosen(app)?;
+    let exclusions = Exclusions::read(&app.home)?;
+    if exclusions.paused(app.now) {
+        report::line("paused: nothing is imported until `harness session resume`");
+        return Ok(Exit::Nothing);
+    }
     let places = if args.paths.is_empty() { default_places(args.tool)? } else { args.paths.clone() };
     let found = files::find(&places, args.tool)?;
     if found.transcripts.is_empty() {
@@ -82,11 +88,15 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             &own_intake
         }
     };
-    let mut ingest = Ingest::new(app, engine, intake, scope);
+    let mut ingest = Ingest::new(app, engine, intake, &exclusions, scope);
     let all: u64 = found.transcripts.iter().map(|transcript| transcript.bytes).sum();
     let bar = Bar::bytes("reading transcripts");
     let mut done = 0;
     for Transcript { path, importer, bytes } in &found.transcripts {
+        if exclusions.excludes_path(path) {
+            done += bytes;
+            continue;
+        }
         ingest.file(path, *importer, &mut |read| bar.step(done + read.min(*bytes), all))?;
         done += bytes;
         if !bar.step(done, all) {
@@ -151,6 +161,9 @@ fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::R
         }
         if tally.echoes > 0 {
             writeln!(out, "note: {} left out that recall had put there", count(tally.echoes, "block"))?;
+        }
+        if tally.excluded > 0 {
+            writeln!(out, "note: {} left out that you excluded", count(tally.excluded, "message"))?;
         }
         if tally.cut > 0 {
             writeln!(out, "note: {} cut, being longer than a record may be", count(tally.cut, "message"))?;

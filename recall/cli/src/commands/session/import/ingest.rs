@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::exclusions::Exclusions;
 
 /// The most problems that are kept for the report; all are counted.
 const PROBLEMS_KEPT_MAX: usize = 100;
@@ -43,6 +44,8 @@ pub(super) struct Tally {
     pub(super) redactions: BTreeMap<&'static str, usize>,
     /// Blocks of recall's own making that were left out, messages that held nothing else among them.
     pub(super) echoes: u64,
+    /// Messages of sessions that are excluded.
+    pub(super) excluded: u64,
     /// Messages that were cut.
     pub(super) cut: u64,
     /// The first things that could not be read, as `file:line: reason`.
@@ -72,6 +75,8 @@ struct State {
     fold: Fold,
     last_key: Option<String>,
     last_at: Option<Timestamp>,
+    /// Whether a person wants it left out.
+    excluded: bool,
 }
 
 /// Puts what importers hand on into the store, in batches.
@@ -80,6 +85,7 @@ pub(super) struct Ingest<'a> {
     /// `None` when nothing is to be kept.
     engine: Option<&'a Engine>,
     intake: &'a Intake,
+    exclusions: &'a Exclusions,
     /// The scope of everything, where one was asked for.
     scope: Option<Scope>,
     /// The scope of each folder met.
@@ -98,11 +104,18 @@ pub(super) struct Ingest<'a> {
 }
 
 impl<'a> Ingest<'a> {
-    pub(super) fn new(app: &'a App, engine: Option<&'a Engine>, intake: &'a Intake, scope: Option<Scope>) -> Self {
+    pub(super) fn new(
+        app: &'a App,
+        engine: Option<&'a Engine>,
+        intake: &'a Intake,
+        exclusions: &'a Exclusions,
+        scope: Option<Scope>,
+    ) -> Self {
         Ingest {
             app,
             engine,
             intake,
+            exclusions,
             scope,
             scopes: HashMap::new(),
             sessions: HashMap::new(),
@@ -159,9 +172,9 @@ impl<'a> Ingest<'a> {
     pub(super) fn finish(mut self) -> anyhow::Result<Tally> {
         for (key, title) in std::mem::take(&mut self.titles) {
             let Some(place) = self.keys.get(&hash(&key)).copied() else { continue };
-            let session = &mut self.states[place].session;
-            if session.title.is_none() {
-                session.title = Some(title);
+            let state = &mut self.states[place];
+            if state.session.title.is_none() && !state.excluded {
+                state.session.title = Some(title);
                 self.news.insert(place);
             }
         }
@@ -189,19 +202,25 @@ impl<'a> Ingest<'a> {
         let name = (session.source.clone(), session.id.clone());
         let place = match self.sessions.get(&name) {
             Some(place) => {
-                self.states[*place].session.learn(session);
+                let state = &mut self.states[*place];
+                state.session.learn(session);
+                // Its folder may have become known only now.
+                state.excluded |= self.exclusions.excludes_session(&state.session).is_some();
                 *place
             }
             None => {
                 let scope = self.scope_of(&session);
                 let session = Session { scope, ..session };
-                let state = State { session, fold: Fold::new(), last_key: None, last_at: None };
+                let excluded = self.exclusions.excludes_session(&session).is_some();
+                let state = State { session, fold: Fold::new(), last_key: None, last_at: None, excluded };
                 self.states.push(state);
                 self.sessions.insert(name, self.states.len() - 1);
                 self.states.len() - 1
             }
         };
-        self.news.insert(place);
+        if !self.states[place].excluded {
+            self.news.insert(place);
+        }
         place
     }
 
@@ -226,6 +245,10 @@ impl<'a> Ingest<'a> {
         };
         (record.source, record.session) = (name.0, Some(name.1));
         let state = &mut self.states[place];
+        if state.excluded {
+            self.tally.excluded += 1;
+            return Ok(());
+        }
         record.scope = state.session.scope.clone();
         if let Body::Message(message) = &record.body {
             state.fold.message(message, record.created_at);
