@@ -8,6 +8,7 @@
 //! - `copies`: one statement told often is one hit; `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
+//! - [`models`]: the embedding models of a home
 //! - [`local`]: the [`harness_memory::Memory`] handle over an engine of this process
 
 mod answer;
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod error;
 mod hit;
 pub mod local;
+pub mod models;
 mod named;
 mod outcome;
 mod ranked;

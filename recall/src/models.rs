@@ -1,0 +1,112 @@
+//! The embedding models of a home: which one is in use, and loading it.
+//!
+//! `HOME/models/<name>/` holds a model's files with their manifest, `HOME/models/current` the name of the one in use.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use harness_index::embed::source::{MANIFEST, ModelFiles};
+use harness_index::embed::{BertEmbedder, Embedder, Error, Options};
+
+/// The folder of the models within a home. Deleting one costs a download.
+pub const MODELS_FOLDER: &str = "models";
+
+/// The folder of the embeddings within a home: derived, but dear.
+pub const EMBEDDINGS_FOLDER: &str = "embeddings";
+
+/// Names the model in use.
+const CURRENT: &str = "current";
+
+/// The longest name of a model, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// The folder of a model within a home.
+pub fn model_folder(home: &Path, name: &str) -> PathBuf {
+    home.join(MODELS_FOLDER).join(name)
+}
+
+/// The name of the model in use: the one that was chosen last, or the only one that is there. Looks at names only.
+pub fn current_model(home: &Path) -> Option<String> {
+    let named = fs::read_to_string(home.join(MODELS_FOLDER).join(CURRENT)).ok();
+    let named = named.map(|name| name.trim().to_owned()).filter(|name| is_name(name));
+    if let Some(name) = named
+        && is_installed(home, &name)
+    {
+        return Some(name);
+    }
+    let mut installed = installed_models(home);
+    (installed.len() == 1).then(|| installed.remove(0))
+}
+
+/// The names of the models that are there, in order.
+pub fn installed_models(home: &Path) -> Vec<String> {
+    let entries = fs::read_dir(home.join(MODELS_FOLDER)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_installed(home, name)).collect();
+    names.sort();
+    names
+}
+
+/// Puts a model in use: for whoever opens the home from now on, and for a follower at its next round.
+pub fn choose_model(home: &Path, name: &str) -> std::io::Result<()> {
+    if !is_installed(home, name) {
+        let what = format!("there is no model {name:?} in {}", home.join(MODELS_FOLDER).display());
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, what));
+    }
+    let folder = home.join(MODELS_FOLDER);
+    let temporary = folder.join(format!(".current.{}", std::process::id()));
+    fs::write(&temporary, format!("{name}\n"))?;
+    fs::rename(temporary, folder.join(CURRENT))
+}
+
+/// Loads a model of this home. Takes a few tenths of a second and tens of megabytes.
+pub fn load_model(home: &Path, name: &str) -> Result<Arc<dyn Embedder>, Error> {
+    let files = ModelFiles::open(&[&model_folder(home, name)])?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = Options { threads, name: Some(name.to_owned()), ..Options::default() };
+    Ok(Arc::new(BertEmbedder::open(&files, &options)?))
+}
+
+/// Whether a name can be a folder of ours.
+pub fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.starts_with('.') && name.chars().all(plain)
+}
+
+fn is_installed(home: &Path, name: &str) -> bool {
+    is_name(name) && model_folder(home, name).join(MANIFEST).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_model_counts_and_else_the_only_one() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(current_model(home.path()), None);
+        for name in ["one", "two"] {
+            fs::create_dir_all(model_folder(home.path(), name)).unwrap();
+            fs::write(model_folder(home.path(), name).join(MANIFEST), "{}").unwrap();
+            if name == "one" {
+                assert_eq!(current_model(home.path()).as_deref(), Some("one"));
+            }
+        }
+        assert_eq!(current_model(home.path()), None, "nobody said which");
+        assert!(choose_model(home.path(), "three").is_err(), "it is not there");
+        choose_model(home.path(), "two").unwrap();
+        assert_eq!(current_model(home.path()).as_deref(), Some("two"));
+        fs::remove_dir_all(model_folder(home.path(), "two")).unwrap();
+        assert_eq!(current_model(home.path()).as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_folder() {
+        for name in ["", ".", "..", "../x", "a/b", "a\\b", ".hidden"] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(is_name("all-MiniLM-L6-v2") && is_name("bge-small-en-v1.5"));
+    }
+}
