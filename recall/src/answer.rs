@@ -1,16 +1,17 @@
 //! From a query to an answer: proposals of the arms, the records behind them, ranking, hits.
 
-use harness_index::text::Query as TextQuery;
+use harness_index::text::{Query as TextQuery, TEXT};
 use harness_index::{Filter, TextIndex};
 use harness_memory::memory::{Degraded, HITS_MAX, QUERY_BYTES_MAX};
-use harness_memory::{Answer, Mode, Query, ReadSet, Store};
+use harness_memory::{Answer, Mode, Query, ReadSet, Row, Store};
 use jiff::Timestamp;
 
 use crate::arms::{self, Asked};
 use crate::error::{Error, Result};
+use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
 use crate::weights::Weights;
-use crate::{confidence, conversation, copies, current, hit, named, outcome, when};
+use crate::{confidence, conversation, copies, current, fusion, hit, named, outcome, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -20,6 +21,7 @@ const CANDIDATES_SPARE: usize = 30;
 pub(crate) fn recall(
     store: &dyn Store,
     text: &TextIndex,
+    meaning: &Meaning,
     weights: &Weights,
     query: &Query,
     reads: &ReadSet,
@@ -43,24 +45,32 @@ pub(crate) fn recall(
         until: query.until,
     };
     let days = when::days(question, now);
-    let proposals = match query.mode {
-        Mode::Vector => Vec::new(),
-        Mode::Hybrid | Mode::Text => {
-            let asked = Asked { text: question, filter, limit: (limit + CANDIDATES_SPARE).max(weights.candidates) };
-            let mut candidates = arms::text(store, text, &asked, &mut answer);
-            for days in &days {
-                arms::text_of_days(store, text, &asked, *days, &mut candidates, &mut answer);
-            }
-            arms::alone("text", candidates)
+    let asked = Asked { text: question, filter, limit: (limit + CANDIDATES_SPARE).max(weights.candidates) };
+    // Who asks for meaning alone is told what is wrong with it; others are answered from text and told, too.
+    let said = match query.mode {
+        Mode::Text => None,
+        Mode::Hybrid => meaning.ask(store, &asked, false, &mut answer),
+        Mode::Vector => {
+            meaning.ready()?;
+            meaning.ask(store, &asked, true, &mut answer)
         }
     };
-    if query.mode != Mode::Text {
-        answer.degraded.push(Degraded {
-            arm: "vector".to_owned(),
-            code: "no-model".to_owned(),
-            hint: "this version searches by text only; recall by meaning is not there yet".to_owned(),
-        });
-    }
+    let proposals = if query.mode == Mode::Vector {
+        said.map_or_else(Vec::new, fusion::meaning_alone)
+    } else {
+        let mut candidates = arms::text(store, text, &asked, &mut answer);
+        for days in &days {
+            arms::text_of_days(store, text, &asked, *days, &mut candidates, &mut answer);
+        }
+        match said {
+            None => arms::alone(TEXT, candidates),
+            Some(said) => {
+                let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
+                let nearness = meaning.scores(&said, &rows);
+                fusion::fuse(candidates, &said, &nearness, TextQuery::parse(question).has_operators())
+            }
+        }
+    };
     // The index was asked for what may be read; what the store says now decides.
     answer.confidence = confidence::of(&proposals, weights);
     let admission = Admission { filter, now };

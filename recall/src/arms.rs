@@ -11,6 +11,7 @@ use crate::ranked::Proposal;
 use crate::when::Days;
 
 /// What the arms are asked.
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'q> {
     /// The question, cut to what is searched for.
     pub(crate) text: &'q str,
@@ -100,7 +101,8 @@ pub(crate) fn alone(arm: &str, candidates: Vec<Candidate>) -> Vec<Proposal> {
             let score = scaled(candidate.score);
             let why = Why { score, weight: 1.0, words: candidate.why };
             let why = BTreeMap::from([(arm.to_owned(), why)]);
-            Proposal { row: candidate.row, score, coverage: candidate.coverage.clamp(0.0, 1.0), why }
+            let coverage = candidate.coverage.clamp(0.0, 1.0);
+            Proposal { row: candidate.row, score, coverage, passage: candidate.passage, why }
         })
         .collect()
 }

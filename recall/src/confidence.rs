@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     fn proposals(coverages: &[f32]) -> Vec<Proposal> {
-        let one = |&coverage: &f32| Proposal { row: Row(1), score: 1.0, coverage, why: BTreeMap::new() };
+        let one = |&coverage: &f32| Proposal { row: Row(1), score: 1.0, coverage, passage: None, why: BTreeMap::new() };
         coverages.iter().map(one).collect()
     }
 

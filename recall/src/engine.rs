@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use harness_index::embed::Embedder;
+use harness_index::meaning::VECTOR;
 use harness_index::{FollowLock, Index, State, TextIndex};
 use harness_memory::store::Finding;
 use harness_memory::{Answer, Intake, Position, Query, ReadSet, SqliteStore, Store};
@@ -12,6 +14,7 @@ use serde::Serialize;
 
 use crate::answer;
 use crate::error::{Error, Result};
+use crate::meaning::Meaning;
 use crate::weights::Weights;
 
 /// How far long work has come, and whether to go on: called with units done and units in all, and answers
@@ -27,9 +30,15 @@ pub const TAIL_CHANGES_LONG: u64 = 256;
 /// So do fewer changes that hold more than this many bytes of text.
 pub const TAIL_BYTES_LONG: usize = 64 << 10;
 
+/// Of changes without embeddings so few want a follower: whoever searches has to embed them, each time anew.
+pub const UNEMBEDDED_CHANGES_LONG: u64 = 8;
+
 /// How long work that needs the follower's lock waits for another process to give it up. A follower that is
 /// told nothing gives it up after 30 s of quiet; one that is in the middle of a backlog takes longer.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Vectors that an audit searches by themselves at the most: with so many, one lost in a thousand is noticed.
+const AUDIT_ROWS: usize = 10_000;
 
 /// A home: its store, and the indexes under `index/`.
 ///
@@ -41,6 +50,7 @@ pub struct Engine {
     intake: Intake,
     /// For searching only. Whoever writes opens another, under the follower's lock.
     text: TextIndex,
+    meaning: Meaning,
     weights: Weights,
 }
 
@@ -59,18 +69,25 @@ pub struct IndexStatus {
     pub bytes: u64,
     /// `current`, `behind`, `missing`, `rebuild: …` with the reason.
     pub state: String,
+    /// How many changes a second are being taken over, while somebody follows with this index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_per_second: Option<f64>,
+    /// How long that will take for the rest, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
 }
 
 impl Engine {
     /// Opens the home in this folder, and makes it when it is not there.
     pub fn open(home: &Path) -> Result<Engine> {
         let store = SqliteStore::open(home)?;
-        let text = TextIndex::new(&home.join(INDEX_FOLDER));
+        let root = home.join(INDEX_FOLDER);
         Ok(Engine {
             home: home.to_owned(),
             store: Arc::new(store),
             intake: Intake::new(),
-            text,
+            text: TextIndex::new(&root),
+            meaning: Meaning::new(home, &root),
             weights: Weights::default(),
         })
     }
@@ -79,6 +96,17 @@ impl Engine {
     pub fn with_weights(mut self, weights: Weights) -> Engine {
         self.weights = weights;
         self
+    }
+
+    /// The same with this embedder, instead of the model in use in the home, and its embeddings in the folder `cache`.
+    pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>, cache: &Path) -> Engine {
+        self.meaning = Meaning::given(&self.home, &self.index_folder(), embedder, cache.to_owned());
+        self
+    }
+
+    /// Whether recall by meaning is on, as far as can be told without loading a model.
+    pub fn has_embedder(&self) -> bool {
+        self.meaning.is_on()
     }
 
     /// The folder.
@@ -98,11 +126,16 @@ impl Engine {
 
     /// The records that answer a query within a read set, best first.
     pub fn recall(&self, query: &Query, reads: &ReadSet) -> Result<Answer> {
-        answer::recall(&*self.store, &self.text, &self.weights, query, reads)
+        answer::recall(&*self.store, &self.text, &self.meaning, &self.weights, query, reads)
     }
 
     /// Whether the tail is long enough that a follower should be started (see [`TAIL_CHANGES_LONG`]).
     pub fn tail_is_long(&self) -> Result<bool> {
+        if let Some(Ok((status, _))) = self.meaning.status()
+            && self.lag(&self.store.head()?, &status) > UNEMBEDDED_CHANGES_LONG
+        {
+            return Ok(true);
+        }
         let lag = self.lag(&self.store.head()?, &self.text.status().map_err(failed("look at"))?);
         if lag == 0 || lag > TAIL_CHANGES_LONG {
             return Ok(lag > 0);
@@ -119,8 +152,8 @@ impl Engine {
         Ok(bytes > TAIL_BYTES_LONG)
     }
 
-    /// Brings all indexes to the end of the log, in this process. When another process is following,
-    /// waits until it has done so.
+    /// Brings full text to the end of the log, in this process. When another process is following,
+    /// waits until it has done so. Embedding is left to [`embed`](Engine::embed) and to whoever follows.
     pub fn catch_up(&self, progress: Progress) -> Result<()> {
         let target = self.store.head()?.seq;
         let started = std::time::Instant::now();
@@ -149,6 +182,21 @@ impl Engine {
         text.settle().map_err(failed("settle"))
     }
 
+    /// Brings the vectors to the end of the log, in this process; `false` when there is no embedder.
+    ///
+    /// Takes seconds for each few hundred records that were never embedded. Stopped, it keeps what was done.
+    pub fn embed(&self, progress: Progress) -> Result<bool> {
+        let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
+        let Some(mut index) = self.open_meaning()? else { return Ok(false) };
+        harness_index::catch_up(&*self.store, &mut index, progress).map_err(failed("bring up to date"))?;
+        index.settle().map_err(failed("settle"))?;
+        Ok(true)
+    }
+
+    fn open_meaning(&self) -> Result<Option<harness_index::MeaningIndex>> {
+        self.meaning.open().map_err(|reason| Error::Model { reason })
+    }
+
     /// Follows the log until there was nothing to do for `idle`, or `stop` is set. Takes the follower's
     /// lock and answers `false` at once when another process holds it.
     pub fn follow(&self, idle: Duration, stop: &AtomicBool) -> Result<bool> {
@@ -156,6 +204,12 @@ impl Engine {
             return Ok(false);
         };
         let mut indexes: Vec<Box<dyn Index>> = vec![Box::new(TextIndex::new(&self.index_folder()))];
+        match self.open_meaning() {
+            Ok(Some(index)) => indexes.push(Box::new(index)),
+            Ok(None) => {}
+            // Full text goes on without it.
+            Err(error) => tracing::warn!(%error, "vectors are not followed"),
+        }
         harness_index::follow(&*self.store, &mut indexes, &lock, idle, stop).map_err(failed("follow with"))?;
         // Idle is when the write-ahead log can be put away without anybody waiting for it.
         if let Err(error) = self.store.checkpoint() {
@@ -168,33 +222,90 @@ impl Engine {
     pub fn index_status(&self) -> Result<Vec<IndexStatus>> {
         let head = self.store.head()?;
         let status = self.text.status().map_err(failed("look at"))?;
-        let lag = self.lag(&head, &status);
+        let mut all = vec![self.status_of(self.text.name(), &head, &status, None)];
+        match self.meaning.status() {
+            None => {}
+            Some(Ok((status, pace))) => all.push(self.status_of(VECTOR, &head, &status, pace)),
+            Some(Err(reason)) => {
+                let damaged = State::Damaged { reason };
+                let status = harness_index::Status { applied: None, documents: 0, bytes: 0, state: damaged };
+                all.push(self.status_of(VECTOR, &head, &status, None));
+            }
+        }
+        Ok(all)
+    }
+
+    fn status_of(
+        &self,
+        name: &'static str,
+        head: &Position,
+        status: &harness_index::Status,
+        pace: Option<f64>,
+    ) -> IndexStatus {
+        let lag = self.lag(head, status);
         let state = match &status.state {
             State::Ready if lag == 0 => "current".to_owned(),
             State::Ready => "behind".to_owned(),
             State::Missing => "missing".to_owned(),
             State::Replaced { reason } | State::Damaged { reason } => format!("rebuild: {reason}"),
         };
-        Ok(vec![IndexStatus {
-            name: self.text.name(),
+        let pace = pace.filter(|pace| lag > 0 && *pace > 0.0);
+        IndexStatus {
+            name,
             applied: status.applied,
             lag,
             documents: status.documents,
             bytes: status.bytes,
             state,
-        }])
+            changes_per_second: pace,
+            seconds_left: pace.map(|pace| lag as f64 / pace),
+        }
     }
 
     /// Builds every index anew from the store; the old one answers until the new one stands.
     pub fn rebuild(&self, progress: Progress) -> Result<()> {
         let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
         let mut text = TextIndex::new(&self.index_folder());
-        text.rebuild(&*self.store, progress).map_err(failed("rebuild"))
+        text.rebuild(&*self.store, progress).map_err(failed("rebuild"))?;
+        if let Some(mut index) = self.open_meaning()? {
+            // The embeddings are kept: what was embedded before is only put in its place.
+            index.reset().map_err(failed("rebuild"))?;
+            harness_index::catch_up(&*self.store, &mut index, progress).map_err(failed("rebuild"))?;
+            index.settle().map_err(failed("settle"))?;
+        }
+        Ok(())
     }
 
     /// Compares every index with the store and reports what does not fit.
     pub fn verify(&self, progress: Progress) -> Result<Vec<Finding>> {
-        self.text.verify(&*self.store, progress).map_err(failed("verify"))
+        let mut findings = self.text.verify(&*self.store, progress).map_err(failed("verify"))?;
+        findings.extend(self.audit_meaning());
+        Ok(findings)
+    }
+
+    /// Searches vectors by themselves, and says which were not found.
+    fn audit_meaning(&self) -> Option<Finding> {
+        if !self.meaning.is_on() {
+            return None;
+        }
+        let finding = |code, what: String, hint: &str| Some(Finding { code, what, hint: hint.to_owned() });
+        let index = match self.meaning.index() {
+            Ok(index) => index?,
+            Err(reason) => return finding("model-failed", reason.to_owned(), "`harness setup` gets it anew"),
+        };
+        match index.audit(AUDIT_ROWS) {
+            Ok(Some(audit)) if !audit.lost.is_empty() => {
+                let what = format!(
+                    "{} of {} vectors are not found by themselves, the first that of row {}",
+                    audit.lost.len(),
+                    audit.searched,
+                    audit.lost[0].record
+                );
+                finding("vector-lost", what, "run `harness index rebuild`")
+            }
+            Ok(_) => None,
+            Err(error) => finding("vector-damaged", error.to_string(), "run `harness index rebuild`"),
+        }
     }
 
     /// The position where the store's log ends.

@@ -28,6 +28,17 @@ pub enum Error {
         source: harness_index::Error,
     },
 
+    /// Recall by meaning was asked for, and there is no embedding model.
+    #[error("recall by meaning is off, for there is no embedding model: `harness setup` gets one")]
+    NoModel,
+
+    /// There is an embedding model, and it cannot be used.
+    #[error("{reason}: `harness setup` gets it anew")]
+    Model {
+        /// Which, and why.
+        reason: String,
+    },
+
     /// Another process is following, and holds the lock that this work needs.
     #[error("another process (pid {}) is indexing: wait for it, or stop it", pid.map_or("unknown".to_owned(), |p| p.to_string()))]
     Followed {

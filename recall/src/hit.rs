@@ -1,5 +1,8 @@
 //! A ranked record as the hit that is answered.
 
+use std::ops::Range;
+
+use harness_index::meaning::passage_of;
 use harness_index::text::{Query as TextQuery, snippet};
 use harness_memory::memory::{Snippet, Span};
 use harness_memory::{Body, Hit, RecordId};
@@ -11,9 +14,15 @@ const SNIPPET_CHARS: usize = 160;
 
 /// The hit of a record; `most` is the best score of the answer.
 pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQuery, most: f32) -> Hit {
-    let Ranked { stored, score, why, copies, .. } = ranked;
+    let Ranked { stored, score, passage: nearest, why, copies, .. } = ranked;
     let record = stored.record;
-    let (passage, snippet) = passage(record.text(), query);
+    let (mut passage, mut snippet) = passage(record.text(), query);
+    // Where no word matched, what is nearest in meaning is shown.
+    if snippet.highlights.is_empty()
+        && let Some(range) = nearest.and_then(|number| passage_of(&record, number))
+    {
+        (passage, snippet) = beginning(record.text(), range);
+    }
     let kind = record.kind();
     let text = record.text().to_owned();
     let (mut role, mut speaker, mut outcome, mut reason, mut tools) = (None, None, None, None, Vec::new());
@@ -70,6 +79,22 @@ fn passage(text: &str, query: &TextQuery) -> (Span, Snippet) {
         line.text.push('…');
     }
     (Span { start, end }, Snippet { text: line.text, highlights: line.highlights })
+}
+
+/// A passage of a text that is shown for its meaning, and its beginning on one line.
+fn beginning(text: &str, range: Range<usize>) -> (Span, Snippet) {
+    let shown = &text[range.clone()];
+    let shown = shown.char_indices().nth(SNIPPET_CHARS).map_or(shown, |(end, _)| &shown[..end]);
+    let mut line = Line::default();
+    if range.start > 0 {
+        line.text.push('…');
+    }
+    line.push(shown, false);
+    if range.start + shown.len() < text.len() {
+        line.text.push('…');
+    }
+    let snippet = Snippet { text: line.text, highlights: line.highlights };
+    (Span { start: range.start, end: range.end }, snippet)
 }
 
 /// One line made from pieces of a text: line breaks and runs of blanks become one blank.

@@ -2,13 +2,13 @@
 //!
 //! - [`engine`]: one home opened: recall, catching up, index upkeep
 //! - `answer`: from a query to an answer
+//! - `fusion`: several ranked lists to one; `meaning`: the arm of meaning; [`models`]: the embedding models of a home
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
 //! - `outcome`, `current`: what worked, what is true now; [`weights`]: how much each part of ranking counts
 //! - `copies`: one statement told often is one hit; `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
-//! - [`models`]: the embedding models of a home
 //! - [`local`]: the [`harness_memory::Memory`] handle over an engine of this process
 
 mod answer;
@@ -20,8 +20,10 @@ mod copies;
 mod current;
 pub mod engine;
 pub mod error;
+mod fusion;
 mod hit;
 pub mod local;
+mod meaning;
 pub mod models;
 mod named;
 mod outcome;

@@ -10,13 +10,15 @@ use jiff::Timestamp;
 use crate::error::Result;
 
 /// A record that the arms propose together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proposal {
     pub(crate) row: Row,
     /// How well it fits, 0 to 1: the best has 1.
     pub(crate) score: f32,
     /// The share of the question that it covers, 0 to 1.
     pub(crate) coverage: f32,
+    /// Which of its passages is nearest in meaning, where meaning proposed it.
+    pub(crate) passage: Option<u32>,
     /// What each arm said of it.
     pub(crate) why: BTreeMap<String, Why>,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Ranked {
     pub(crate) score: f32,
     /// The share of the question that it covers, 0 to 1.
     pub(crate) coverage: f32,
+    /// Which of its passages is nearest in meaning, where meaning proposed it.
+    pub(crate) passage: Option<u32>,
     /// Each part of the score, by its name.
     pub(crate) why: BTreeMap<String, Why>,
     /// How many further records say the same and were folded into this one.
@@ -38,7 +42,7 @@ pub(crate) struct Ranked {
 impl Ranked {
     /// A record that no arm proposed: it has no score yet.
     pub(crate) fn new(stored: Stored) -> Ranked {
-        Ranked { stored, score: 0.0, coverage: 0.0, why: BTreeMap::new(), copies: 0 }
+        Ranked { stored, score: 0.0, coverage: 0.0, passage: None, why: BTreeMap::new(), copies: 0 }
     }
 
     /// Adds to the score, and says why.
@@ -79,7 +83,14 @@ pub(crate) fn load(
     let found = proposals.into_iter().zip(records).filter_map(|(proposal, stored)| Some((proposal, stored?)));
     Ok(found
         .filter(|(_, stored)| admission.allows(stored))
-        .map(|(Proposal { score, coverage, why, .. }, stored)| Ranked { stored, score, coverage, why, copies: 0 })
+        .map(|(Proposal { score, coverage, passage, why, .. }, stored)| Ranked {
+            stored,
+            score,
+            coverage,
+            passage,
+            why,
+            copies: 0,
+        })
         .collect())
 }
 

@@ -31,6 +31,12 @@ const PACE_EVERY: Duration = Duration::from_secs(1);
 /// A pace older than this says nothing about now.
 const PACE_FRESH: Duration = Duration::from_secs(15);
 
+/// How long an index waits for another that adds to the same cache: that one gives it up when it has nothing to do.
+const CACHE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const CACHE_POLL: Duration = Duration::from_millis(50);
+
 /// Told after each few texts how many were embedded since it was set, answers whether to go on.
 pub type Watch = Box<dyn FnMut(u64) -> bool + Send + Sync>;
 
@@ -207,14 +213,20 @@ impl Writer {
     }
 }
 
-/// Takes the lock of a cache, which homes may share with a measurement.
+/// Takes the lock of a cache, which homes may share with a measurement; waits for whoever else adds to it.
 fn lock(cache: &Path) -> Result<File> {
     let path = cache.join(LOCK);
     let file = File::create(&path).map_err(Error::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Followed { pid: None }),
-        Err(TryLockError::Error(source)) => Err(Error::io("lock", path)(source)),
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < CACHE_PATIENCE => {
+                std::thread::sleep(CACHE_POLL);
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::Followed { pid: None }),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", path)(source)),
+        }
     }
 }
 

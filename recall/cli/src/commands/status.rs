@@ -8,6 +8,7 @@ use anyhow::Context;
 use harness_memory::Store;
 use harness_memory::store::Counts;
 use harness_recall::IndexStatus;
+use harness_recall::models::current_model;
 use serde::{Serialize, Serializer};
 
 use crate::app::App;
@@ -36,7 +37,7 @@ struct Status {
     /// The process that indexes at the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     follower: Option<u32>,
-    /// The embedding model; there is none to be had yet.
+    /// The embedding model in use.
     model: Option<String>,
     next: Vec<String>,
 }
@@ -70,7 +71,7 @@ pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
         store: None,
         indexes: Vec::new(),
         follower: None,
-        model: None,
+        model: current_model(&app.home),
         next: Vec::new(),
     };
     if !app.home_is_missing() {
@@ -116,7 +117,10 @@ fn print(app: &App, status: &Status) -> anyhow::Result<()> {
         if let Some(pid) = status.follower {
             fact("follower", &format!("process {pid} indexes what is written"))?;
         }
-        fact("model", status.model.as_deref().unwrap_or("none: recall answers from text"))?;
+        fact(
+            "model",
+            status.model.as_deref().unwrap_or("none: recall answers from text alone; `harness setup` gets one"),
+        )?;
         for step in &status.next {
             fact("next", step)?;
         }

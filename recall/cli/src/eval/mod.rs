@@ -2,10 +2,12 @@
 //!
 //! - `haystack`, `parse`: the file format, with what a run knows kept apart from what only the judge knows
 //! - `run`: one haystack in a fresh store: written, indexed, asked
+//! - `embedder`: which embedder is measured with
 //! - `foreign`: questions that belong to other haystacks
 //! - `score`, `metrics`: from a ranking to figures
 //! - `report`, `table`: the figures of a set together, for programs and for people
 
+mod embedder;
 mod foreign;
 mod haystack;
 mod metrics;
@@ -47,6 +49,7 @@ const PROBLEMS_SHOWN: usize = 20;
 #[command(after_help = "\
 Examples:
   harness eval recall/cli/tests/data/*.jsonl
+  harness eval memory.jsonl --embedder ~/models/all-MiniLM-L6-v2 --embedding-cache ~/.cache/eval
   harness eval memory.jsonl --mode text --unit session --json | jq '.sets[].metrics'
 
 Figures are 0 to 1, and the interval beside the first of them is the 95 % bootstrap interval over questions.
@@ -64,6 +67,15 @@ pub(crate) struct Args {
     /// What is ranked [default: sessions where the labels name sessions, else turns]
     #[arg(long, value_enum, value_name = "UNIT")]
     unit: Option<Unit>,
+
+    /// What makes vectors: `random` or `hashing`, which know no meaning, the name of a model of your home, or a folder
+    /// with a model's files [default: the model in use]
+    #[arg(long, value_name = "NAME|PATH")]
+    embedder: Option<String>,
+
+    /// Keep embeddings in this folder, so that nothing is embedded twice [default: the home's]
+    #[arg(long, value_name = "DIR")]
+    embedding_cache: Option<PathBuf>,
 
     /// Weights of ranking other than the default ones, as JSON: {"session": 0.05}
     #[arg(long, value_name = "JSON", value_parser = weights)]
@@ -90,8 +102,14 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if haystacks.is_empty() {
         return Err(Advice::error("there is nothing to measure", "name files with one haystack a line, as JSON"));
     }
+    let mode = args.mode.unwrap_or_default();
+    let embedder = match mode {
+        Mode::Text => None,
+        Mode::Hybrid | Mode::Vector => embedder::of(args.embedder.as_deref(), args.embedding_cache, app)?,
+    };
     let plan = Plan {
-        mode: args.mode.unwrap_or_default(),
+        mode,
+        embedder,
         unit: args.unit,
         weights: args.weights.unwrap_or_default(),
         questions_max: args.limit.unwrap_or(usize::MAX),

@@ -1,6 +1,7 @@
 //! One haystack through the real write and read path.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -8,9 +9,11 @@ use harness_memory::intake::Admission;
 use harness_memory::memory::HITS_MAX;
 use harness_memory::store::PUT_RECORDS_MAX;
 use harness_memory::{Answer, Body, Message, Mode, Origin, Query, ReadSet, Record, RecordId, Role, Scope, Store};
+use harness_recall::models::EMBEDDINGS_FOLDER;
 use harness_recall::{Engine, Weights};
 use jiff::Timestamp;
 
+use super::embedder::Chosen;
 use super::haystack::{Doc, DocBody, Haystack, Problem, Question};
 use super::score::{self, Figures, Unit};
 
@@ -22,6 +25,8 @@ pub(super) struct Plan {
     pub(super) mode: Mode,
     /// `None` leaves it to the labels.
     pub(super) unit: Option<Unit>,
+    /// What makes vectors, with the folder that keeps them.
+    pub(super) embedder: Option<Chosen>,
     /// How much each part of ranking counts.
     pub(super) weights: Weights,
     /// The most questions to ask.
@@ -65,7 +70,13 @@ pub(super) fn haystack(
     problem: &mut dyn FnMut(Problem),
 ) -> anyhow::Result<Run> {
     let home = tempfile::Builder::new().prefix("harness-eval-").tempdir().context("cannot make a temporary home")?;
-    let engine = Engine::open(home.path()).context("cannot open a temporary home")?.with_weights(plan.weights.clone());
+    let mut engine = Engine::open(home.path()).context("cannot open a temporary home")?;
+    engine = engine.with_weights(plan.weights.clone());
+    if let Some(Chosen { embedder, cache }) = &plan.embedder {
+        let cache = cache.clone().unwrap_or_else(|| home.path().join(EMBEDDINGS_FOLDER));
+        engine = engine.with_embedder(Arc::clone(embedder), &cache);
+    }
+    let engine = engine;
     let present = present(haystack);
     let mut run = Run::default();
     let Some(docs) = fill(&engine, haystack, present, &mut run, step, problem)? else { return Ok(run) };
@@ -73,6 +84,9 @@ pub(super) fn haystack(
         return Ok(run);
     }
     engine.catch_up(&mut |_, _| step(0))?;
+    if plan.embedder.is_some() {
+        engine.embed(&mut |_, _| step(0))?;
+    }
     if !step(0) {
         return Ok(run);
     }

@@ -33,5 +33,19 @@ pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
 /// An index on one line.
 pub(crate) fn line(index: &IndexStatus) -> String {
     let behind = if index.lag == 0 { String::new() } else { format!(", {} behind", count(index.lag, "change")) };
+    let behind = match (index.changes_per_second, index.seconds_left) {
+        (Some(pace), Some(left)) => format!("{behind} ({pace:.0} a second, {} left)", duration(left)),
+        _ => behind,
+    };
     format!("{}: {}{behind}, {}, {}", index.name, index.state, count(index.documents, "document"), bytes(index.bytes))
+}
+
+/// Seconds as a person says them.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..5_400 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{:.1} h", seconds as f64 / 3_600.0),
+    }
 }

@@ -97,7 +97,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     } else {
         app.print(|out| render::answer(out, &answer, app.style, app.now, args.explain))?;
     }
-    say_what_was_missing(app, &answer, asked_for_meaning);
+    say_what_was_missing(app, &answer, asked_for_meaning || args.explain);
     if answer.hits.is_empty() && !app.json {
         report::line("nothing found");
     }
@@ -108,10 +108,14 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 const TOLD_FILE: &str = "told-no-model";
 
 /// Says what did not take part. A short tail is how things are, and was searched too: no word about it.
-/// That there is no model is said once in a home, and whenever somebody asks for a mode by name.
-fn say_what_was_missing(app: &App, answer: &Answer, asked_for_meaning: bool) {
+/// That there is no model is said once in a home, and whenever somebody asks for a mode by name or for reasons.
+fn say_what_was_missing(app: &App, answer: &Answer, asked: bool) {
     for part in &answer.degraded {
-        if part.code == "no-model" && !asked_for_meaning {
+        // A model of other languages stands aside for each such question: as it should.
+        if part.code == "not-understood" && !asked {
+            continue;
+        }
+        if part.code == "no-model" && !asked {
             let told = app.home.join(TOLD_FILE);
             if told.exists() {
                 continue;

@@ -1,0 +1,232 @@
+//! Several ranked lists to one, each weighed by how much it has to say about this question.
+//!
+//! Scores of an arm compare within one search only, so each arm's are brought to 0 to 1 first; then they are added,
+//! each with a weight. Ranks alone (reciprocal rank fusion) throw away how sure an arm is: it was measured to be worse
+//! than the better arm alone.
+//!
+//! What says how much an arm knows:
+//! - *Text*: the share of the question that its best candidates cover. A paraphrase shares a word or none with its
+//!   answer: then full text finds whatever shares those, and yields.
+//! - *Meaning*: the share of the question that the embedder understands, and how far the best candidate stands out from
+//!   the rest. Of many unrelated texts one is always the nearest; for `n` of them in a space without meaning it is
+//!   about √(2 ln n) standard deviations from the mean (the extreme of n normal numbers). What does not stand out
+//!   further than that says nothing.
+
+use std::collections::BTreeMap;
+
+use harness_index::Candidate;
+use harness_index::meaning::VECTOR;
+use harness_index::text::TEXT;
+use harness_memory::Row;
+use harness_memory::memory::Why;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::meaning::Said;
+use crate::ranked::Proposal;
+
+/// Where the text arm's best candidates cover this share of a question or more, it has its full weight.
+const COVERED: f32 = 0.6;
+
+/// What the text arm weighs at least: a single word in common may be the one that counts.
+const TEXT_WEIGHT_MIN: f32 = 0.1;
+
+/// What full evidence of meaning weighs, text that covers the question weighing 1 (EVIDENCE, conversations: sums of
+/// min–max scores, text the stronger side).
+const MEANING_WEIGHT: f32 = 0.7;
+
+/// So many standard deviations beyond the expected extreme are still chance: one search in a hundred without meaning
+/// gets so far.
+const CHANCE: f32 = 0.3;
+
+/// So many beyond that are certainty.
+const CERTAIN: f32 = 1.2;
+
+/// The deviation of a small sample is mixed with that of so many random directions.
+const DEVIATION_PRIOR: f32 = 30.0;
+
+/// Meaning alone, in its order.
+pub(crate) fn meaning_alone(said: Said) -> Vec<Proposal> {
+    let scale = Scale::of(&said.meant.found.candidates, 0.0);
+    let candidates = said.meant.found.candidates.into_iter();
+    candidates
+        .map(|Candidate { row, score, coverage, passage, why }| {
+            let score = scale.of_score(score);
+            let why = BTreeMap::from([(VECTOR.to_owned(), Why { score, weight: 1.0, words: why })]);
+            Proposal { row, score, coverage, passage, why }
+        })
+        .collect()
+}
+
+/// Both arms together, best first. `nearness` tells of candidates of text how near they are in meaning. When
+/// `only_text` says so, meaning orders what text found and adds nothing to it.
+pub(crate) fn fuse(
+    text: Vec<Candidate>,
+    said: &Said,
+    nearness: &FxHashMap<Row, f32>,
+    only_text: bool,
+) -> Vec<Proposal> {
+    let meant = &said.meant.found.candidates;
+    let text_weight = text_weight(&text);
+    let meaning_weight = MEANING_WEIGHT * said.understood * standing_out(said);
+    let in_text = Scale::of(&text, 0.0);
+    let in_meaning = Scale::of(meant, said.meant.background.mean.max(0.0));
+    let mut all: FxHashMap<Row, Proposal> = FxHashMap::default();
+    for candidate in text {
+        let why = Why { score: in_text.of_score(candidate.score), weight: text_weight, words: candidate.why };
+        let proposal = Proposal {
+            row: candidate.row,
+            score: text_weight * why.score,
+            coverage: candidate.coverage,
+            passage: None,
+            why: BTreeMap::from([(TEXT.to_owned(), why)]),
+        };
+        all.insert(candidate.row, proposal);
+    }
+    let beside = meant.iter().map(|candidate| (candidate.row, candidate.score, candidate.passage));
+    let known: FxHashSet<Row> = meant.iter().map(|candidate| candidate.row).collect();
+    let others = nearness.iter().filter(|(row, _)| !known.contains(row)).map(|(row, score)| (*row, *score, None));
+    for (row, cosine, passage) in beside.chain(others) {
+        if only_text && !all.contains_key(&row) {
+            continue;
+        }
+        let words = format!("similar in meaning, cosine {cosine:.2}");
+        let why = Why { score: in_meaning.of_score(cosine), weight: meaning_weight, words };
+        let proposal = all.entry(row).or_insert_with(|| Proposal {
+            row,
+            score: 0.0,
+            coverage: 0.0,
+            passage: None,
+            why: BTreeMap::new(),
+        });
+        proposal.score += meaning_weight * why.score;
+        // What text does not cover, meaning may.
+        let near = (meaning_weight / MEANING_WEIGHT) * cosine.clamp(0.0, 1.0);
+        proposal.coverage = (1.0 - (1.0 - proposal.coverage) * (1.0 - near)).clamp(0.0, 1.0);
+        proposal.passage = passage;
+        proposal.why.insert(VECTOR.to_owned(), why);
+    }
+    let mut fused: Vec<Proposal> = all.into_values().filter(|proposal| proposal.score > 0.0).collect();
+    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.row.cmp(&a.row)));
+    let best = fused.first().map_or(1.0, |proposal| proposal.score.max(f32::MIN_POSITIVE));
+    for proposal in &mut fused {
+        proposal.score = (proposal.score / best).clamp(0.0, 1.0);
+    }
+    fused
+}
+
+/// How much text has to say.
+fn text_weight(candidates: &[Candidate]) -> f32 {
+    /// The candidates whose coverage counts: what stands first is shown.
+    const HEAD: usize = 5;
+    let covered = candidates.iter().take(HEAD).map(|candidate| candidate.coverage).fold(0.0, f32::max);
+    (covered / COVERED).clamp(TEXT_WEIGHT_MIN, 1.0)
+}
+
+/// How much the nearest candidate stands out from what is near by chance, 0 to 1.
+fn standing_out(said: &Said) -> f32 {
+    let Some(best) = said.meant.found.candidates.first() else { return 0.0 };
+    let background = &said.meant.background;
+    // Cosines of random directions have this deviation; it stands in where few were measured.
+    let random = 1.0 / (said.dimensions as f32).sqrt();
+    let sampled = background.sampled as f32;
+    let variance =
+        (sampled * background.deviation.powi(2) + DEVIATION_PRIOR * random.powi(2)) / (sampled + DEVIATION_PRIOR);
+    let deviation = variance.sqrt().max(f32::MIN_POSITIVE);
+    let rivals = said.meant.passages.max(said.meant.found.candidates.len()).max(2) as f32;
+    let beyond = (best.score - background.mean) / deviation - (2.0 * rivals.ln()).sqrt();
+    ((beyond - CHANCE) / (CERTAIN - CHANCE)).clamp(0.0, 1.0)
+}
+
+/// From an arm's scores to 0 to 1.
+#[derive(Clone, Copy)]
+struct Scale {
+    least: f32,
+    best: f32,
+}
+
+impl Scale {
+    fn of(candidates: &[Candidate], least: f32) -> Scale {
+        Scale { least, best: candidates.first().map_or(least, |candidate| candidate.score) }
+    }
+
+    fn of_score(self, score: f32) -> f32 {
+        let range = self.best - self.least;
+        if range > 0.0 { ((score - self.least) / range).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_index::Found;
+    use harness_index::meaning::Meant;
+    use harness_index::vector::Background;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(row: i64, score: f32, coverage: f32) -> Candidate {
+        Candidate { row: Row(row), score, coverage, passage: None, why: String::new() }
+    }
+
+    fn said(scores: &[(i64, f32)], understood: f32) -> Said {
+        let candidates = scores.iter().map(|(row, score)| candidate(*row, *score, *score)).collect();
+        let found = Found { candidates, ..Found::default() };
+        let background = Background { mean: 0.1, deviation: 0.08, sampled: 512 };
+        Said::for_tests(Meant { found, background, passages: 1_000 }, understood, 384)
+    }
+
+    fn order(text: Vec<Candidate>, said: &Said) -> Vec<i64> {
+        fuse(text, said, &FxHashMap::default(), false).into_iter().map(|proposal| proposal.row.0).collect()
+    }
+
+    #[test]
+    fn meaning_that_does_not_stand_out_leaves_text_as_it_is() {
+        let text = || vec![candidate(1, 9.0, 0.8), candidate(2, 8.0, 0.7), candidate(3, 1.0, 0.1)];
+        let nearest_by_chance = said(&[(7, 0.38), (3, 0.37)], 1.0);
+        assert_eq!(order(text(), &nearest_by_chance), [1, 2, 3]);
+        let not_understood = said(&[(7, 0.9), (3, 0.8)], 0.0);
+        assert_eq!(order(text(), &not_understood), [1, 2, 3]);
+    }
+
+    #[test]
+    fn text_that_covers_little_of_the_question_yields_to_meaning() {
+        let text = vec![candidate(1, 3.0, 0.1), candidate(2, 2.9, 0.1)];
+        assert_eq!(order(text, &said(&[(7, 0.8), (2, 0.5)], 1.0))[0], 7);
+    }
+
+    #[test]
+    fn what_both_arms_propose_stands_before_what_one_does() {
+        let text = vec![candidate(1, 9.0, 0.9), candidate(2, 8.5, 0.9)];
+        assert_eq!(order(text, &said(&[(2, 0.8), (7, 0.79)], 1.0))[0], 2);
+    }
+
+    #[test]
+    fn a_search_with_operators_gets_nothing_that_text_did_not_find() {
+        let text = vec![candidate(1, 9.0, 0.2), candidate(2, 8.5, 0.2)];
+        let fused = fuse(text, &said(&[(7, 0.9), (2, 0.8)], 1.0), &FxHashMap::default(), true);
+        assert_eq!(fused.iter().map(|proposal| proposal.row.0).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn scores_are_between_0_and_1_in_order_and_rows_are_unique(
+            text in proptest::collection::vec((0i64..40, 0.0f32..30.0, 0.0f32..1.0), 0..40),
+            meaning in proptest::collection::vec((0i64..40, 0.0f32..1.0), 0..40),
+            understood in 0.0f32..1.0,
+        ) {
+            let distinct = |rows: Vec<i64>| { let mut seen = std::collections::HashSet::new(); rows.into_iter().map(|row| seen.insert(row)).collect::<Vec<_>>() };
+            let first = distinct(text.iter().map(|(row, ..)| *row).collect());
+            let mut text: Vec<_> = text.into_iter().zip(first).filter(|(_, first)| *first)
+                .map(|((row, score, coverage), _)| candidate(row, score, coverage)).collect();
+            text.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let first = distinct(meaning.iter().map(|(row, _)| *row).collect());
+            let mut meaning: Vec<_> = meaning.into_iter().zip(first).filter(|(_, first)| *first).map(|(pair, _)| pair).collect();
+            meaning.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let fused = fuse(text, &said(&meaning, understood), &FxHashMap::default(), false);
+            prop_assert!(fused.is_sorted_by(|a, b| a.score >= b.score));
+            prop_assert!(fused.iter().all(|proposal| (0.0..=1.0).contains(&proposal.score) && (0.0..=1.0).contains(&proposal.coverage)));
+            let rows: std::collections::HashSet<Row> = fused.iter().map(|proposal| proposal.row).collect();
+            prop_assert_eq!(rows.len(), fused.len());
+        }
+    }
+}
