@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use harness_index::text::{Analyzer, Dictionary, MemorySegment, NoWords, Query, Scorer, Segment, TextClass, snippet};
+use harness_index::text::{Analyzer, MemorySegment, Query, Scorer, Segment, TextClass, snippet};
 
 /// A small generator, so that every run sees the same text.
 struct Random(u64);
@@ -64,20 +64,11 @@ fn analysis(criterion: &mut Criterion) {
     let mut analyzer = Analyzer::new();
     let mut group = criterion.benchmark_group("analysis");
     group.throughput(Throughput::Bytes(texts.iter().map(|text| text.len() as u64).sum()));
-    group.bench_function("with the dictionary", |bencher| {
+    group.bench_function("documents", |bencher| {
         bencher.iter(|| {
             let mut terms = 0;
             for text in &texts {
-                analyzer.document_with(text, &mut Dictionary, &mut |_| terms += 1);
-            }
-            terms
-        });
-    });
-    group.bench_function("n-grams alone", |bencher| {
-        bencher.iter(|| {
-            let mut terms = 0;
-            for text in &texts {
-                analyzer.document_with(text, &mut NoWords, &mut |_| terms += 1);
+                analyzer.document(text, &mut |_| terms += 1);
             }
             terms
         });
@@ -91,7 +82,7 @@ fn scoring(criterion: &mut Criterion) {
     let mut segment = MemorySegment::new();
     let mut analyzer = Analyzer::new();
     for (number, text) in texts.iter().enumerate() {
-        segment.add(&mut analyzer, &mut NoWords, text, TextClass::Short, number as u64);
+        segment.add(&mut analyzer, text, TextClass::Short, number as u64);
     }
     let languages = languages(&mut Random(11));
     let mut group = criterion.benchmark_group("scoring 100,000 documents");

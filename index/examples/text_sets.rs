@@ -12,9 +12,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::time::Instant;
 
-use harness_index::text::{
-    Analyzer, Dictionary, MemorySegment, NoWords, Query, Scorer, Scoring, Segment, TERM_KINDS, TermKind, TextClass,
-};
+use harness_index::text::{Analyzer, MemorySegment, Query, Scorer, Scoring, Segment, TERM_KINDS, TermKind, TextClass};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -68,14 +66,13 @@ struct SetResult {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut scoring = Scoring::default();
     let mut files = Vec::new();
-    let (mut misses, mut brief, mut words) = (false, false, true);
+    let (mut misses, mut brief) = (false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--set" => set(&mut scoring, &arguments.next().ok_or("--set wants NAME=VALUE")?)?,
             "--misses" => misses = true,
             "--brief" => brief = true,
-            "--no-words" => words = false,
             _ => files.push(argument),
         }
     }
@@ -88,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 sets.push(SetResult { name: haystack.set.clone(), ..SetResult::default() });
             }
             if let Some(set) = sets.last_mut() {
-                measure(&haystack, &scorer, words, misses, set)?;
+                measure(&haystack, &scorer, misses, set)?;
             }
         }
     }
@@ -130,26 +127,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn measure(
-    haystack: &Haystack,
-    scorer: &Scorer,
-    words: bool,
-    misses: bool,
-    set: &mut SetResult,
-) -> Result<(), Box<dyn Error>> {
+fn measure(haystack: &Haystack, scorer: &Scorer, misses: bool, set: &mut SetResult) -> Result<(), Box<dyn Error>> {
     let texts: Vec<String> = haystack.docs.iter().map(indexed_text).collect();
     let mut analyzer = Analyzer::new();
-    // The dictionary is loaded before the clock starts.
-    analyzer.document("词典", &mut |_| {});
     let mut segment = MemorySegment::new();
     let (mut emitted, started) = (0, cpu_s());
     for text in &texts {
         let mut count = |_: &str| emitted += 1;
-        if words {
-            analyzer.document(text, &mut count);
-        } else {
-            analyzer.document_with(text, &mut NoWords, &mut count);
-        }
+        analyzer.document(text, &mut count);
     }
     set.analysis_s += cpu_s() - started;
     std::hint::black_box(emitted);
@@ -157,11 +142,7 @@ fn measure(
         let class = TextClass::of(text, false);
         // Without the dates of the records, the given order decides ties.
         let tie_key = u64::MAX - number as u64;
-        if words {
-            segment.add(&mut analyzer, &mut Dictionary, text, class, tie_key);
-        } else {
-            segment.add(&mut analyzer, &mut NoWords, text, class, tie_key);
-        }
+        segment.add(&mut analyzer, text, class, tie_key);
     }
     set.docs += texts.len();
     set.bytes += texts.iter().map(String::len).sum::<usize>();

@@ -1,6 +1,6 @@
 //! Laws of full text that hold for every input.
 
-use harness_index::text::{Analyzer, Folded, MemorySegment, NoWords, Query, Scorer, Segment, TextClass, snippet};
+use harness_index::text::{Analyzer, Folded, MemorySegment, Query, Scorer, Segment, TextClass, snippet};
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -39,7 +39,7 @@ fn segment(texts: &[String]) -> MemorySegment {
     let mut segment = MemorySegment::new();
     let mut analyzer = Analyzer::new();
     for (number, text) in texts.iter().enumerate() {
-        segment.add(&mut analyzer, &mut NoWords, text, TextClass::of(text, false), number as u64);
+        segment.add(&mut analyzer, text, TextClass::of(text, false), number as u64);
     }
     segment
 }

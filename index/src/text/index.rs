@@ -162,8 +162,8 @@ impl TextIndex {
         let masked: Vec<Masked> =
             views.iter().enumerate().map(|(number, view)| Masked::new(view, tail.masked(number))).collect();
         let mut segments: Vec<&dyn Segment> = masked.iter().map(|segment| segment as &dyn Segment).collect();
-        let newest = tail.segment(snapshot);
-        segments.push(&newest);
+        let newest = tail.segment();
+        segments.push(newest);
         let filter = &search.filter;
         let allowed: Option<Arc<Vec<Bits>>> = match snapshot {
             Some(snapshot) => snapshot.allowed(filter)?,

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 
-use super::analysis::{self, Buffers, Class, Folded, NoWords, TermKind};
+use super::analysis::{self, Buffers, Class, Folded, TermKind};
 use super::postings::Segment;
 
 /// At most this many documents are verified for one query: each costs a read from the store and a fold.
@@ -33,7 +33,7 @@ impl Phrase {
             }
         };
         let mut singles = Vec::new();
-        analysis::terms(&folded, &mut Buffers::default(), &mut NoWords, &mut |term, kind, range| match kind {
+        analysis::terms(&folded, &mut Buffers::default(), &mut |term, kind, range| match kind {
             TermKind::HanBigram
             | TermKind::HiraganaBigram
             | TermKind::KatakanaBigram

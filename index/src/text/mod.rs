@@ -2,7 +2,7 @@
 //! keeps them.
 //!
 //! - `analysis`: from text to terms, in every language
-//! - `words`: Han words of documents
+//! - `words`: which pieces of Han text are words
 //! - `shape`: the kind and length of a document in one byte
 //! - `postings`: what scoring reads; a segment in memory
 //! - `query`: what users type; `query_terms`: its terms and their weights
@@ -38,10 +38,7 @@ mod verify;
 mod words;
 mod writer;
 
-pub use analysis::{
-    ANALYZER_VERSION, Analyzer, Dictionary, FOLDED_BYTES_MAX, Folded, KnownWords, NoWords, TERM_BYTES_MAX, TermKind,
-    WordFinder,
-};
+pub use analysis::{ANALYZER_VERSION, Analyzer, FOLDED_BYTES_MAX, Folded, TERM_BYTES_MAX, TermKind};
 pub(crate) use document::reports_error;
 pub use document::{ARGUMENTS_BYTES_MAX, DOCUMENT_BYTES_MAX, ERROR_LINES_BYTES_MAX, TOOL_OUTPUT_BYTES_MAX};
 pub use index::{TEXT, TextIndex};

@@ -4,7 +4,7 @@ use std::io;
 
 use rustc_hash::FxHashMap;
 
-use super::analysis::{Analyzer, WordFinder};
+use super::analysis::Analyzer;
 use super::shape::{Shape, TEXT_CLASSES, TextClass};
 
 /// Counts and lengths of the live documents of a segment, by class.
@@ -116,17 +116,10 @@ impl MemorySegment {
     }
 
     /// Analyses a text, adds it and returns its number.
-    pub fn add(
-        &mut self,
-        analyzer: &mut Analyzer,
-        words: &mut impl WordFinder,
-        text: &str,
-        class: TextClass,
-        tie_key: u64,
-    ) -> u32 {
+    pub fn add(&mut self, analyzer: &mut Analyzer, text: &str, class: TextClass, tie_key: u64) -> u32 {
         let doc = self.shapes.len() as u32;
         let terms = &mut self.terms;
-        let length = analyzer.document_with(text, words, &mut |term| {
+        let length = analyzer.document(text, &mut |term| {
             let list = match terms.get_mut(term) {
                 Some(list) => list,
                 None => terms.entry(term.into()).or_default(),

@@ -5,10 +5,10 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::analysis::{
-    self, Buffers, Class, Folded, NoWords, TermKind, WORD_CHARS, WORD_PREFIX, capped, is_stop_word, join_words,
-    write_kana_word,
+    self, Buffers, Class, Folded, TermKind, WORD_PREFIX, capped, is_stop_word, join_words, write_kana_word,
 };
 use super::query::QueryTerm;
+use super::words;
 
 /// Repeating a term in a query strengthens it up to this many times.
 const REPETITIONS_MAX: f32 = 3.0;
@@ -55,7 +55,11 @@ impl QueryTerms {
 
     fn collect_all(&mut self, folded: &Folded, drop_stop_words: bool) {
         let mut words: Vec<(Range<usize>, bool)> = Vec::new();
-        analysis::terms(folded, &mut Buffers::default(), &mut NoWords, &mut |term, kind, span| {
+        analysis::terms(folded, &mut Buffers::default(), &mut |term, kind, span| {
+            if kind == TermKind::HanWord {
+                // Words are guesses, and those of Japanese are tried too: see below.
+                return;
+            }
             if kind == TermKind::Word {
                 let stop = is_stop_word(folded.slice(span.clone()));
                 words.push((span.clone(), stop));
@@ -77,7 +81,7 @@ impl QueryTerms {
         self.collect_joined(folded, &words);
     }
 
-    /// Tries the pieces of Han runs as words, and hiragana runs as the katakana words they may spell.
+    /// Tries the words of Han runs, and hiragana runs as the katakana words they may spell.
     fn collect_pieces(&mut self, folded: &Folded) {
         let mut term = String::new();
         let mut at = 0;
@@ -89,16 +93,15 @@ impl QueryTerms {
             }
             match class {
                 Class::Han => {
-                    for first in at..end {
-                        for length in WORD_CHARS {
-                            if first + length <= end {
-                                term.clear();
-                                term.push(WORD_PREFIX);
-                                term.push_str(folded.slice(first..first + length));
-                                self.push(&term, TermKind::HanWord, first..first + length, true);
-                            }
-                        }
-                    }
+                    let run = folded.slice(at..end);
+                    let base = folded.byte(at);
+                    words::each(run, &mut |word| {
+                        term.clear();
+                        term.push(WORD_PREFIX);
+                        term.push_str(&run[word.clone()]);
+                        let span = folded.index_of(base + word.start)..folded.index_of(base + word.end);
+                        self.push(&term, TermKind::HanWord, span, true);
+                    });
                 }
                 Class::Hiragana => {
                     // The long mark is katakana, and a word may have one in the middle.

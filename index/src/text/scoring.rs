@@ -459,12 +459,12 @@ impl Best {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{Analyzer, MemorySegment, NoWords, TextClass};
+    use crate::text::{Analyzer, MemorySegment, TextClass};
 
     fn segment(texts: &[&str]) -> MemorySegment {
         let (mut segment, mut analyzer) = (MemorySegment::new(), Analyzer::new());
         for (number, text) in texts.iter().enumerate() {
-            segment.add(&mut analyzer, &mut NoWords, text, TextClass::Short, number as u64);
+            segment.add(&mut analyzer, text, TextClass::Short, number as u64);
         }
         segment
     }

@@ -83,11 +83,6 @@ impl Snapshot {
         self.segments.iter().map(|segment| u64::from(segment.live)).sum()
     }
 
-    /// Whether a term is in a live or deleted document.
-    pub(crate) fn has_term(&self, term: &str) -> bool {
-        self.segments.iter().any(|segment| segment.term_info(term).is_ok_and(|info| info.is_some()))
-    }
-
     /// The documents of these rows, in ascending order, for each segment.
     pub(crate) fn documents_of(&self, rows: impl Iterator<Item = Row>) -> Result<Vec<Vec<u32>>> {
         let mut found = vec![Vec::new(); self.segments.len()];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 use unicode_segmentation::GraphemeCursor;
 
-use super::analysis::{self, Buffers, Folded, NoWords, TermKind};
+use super::analysis::{self, Buffers, Folded, TermKind};
 use super::lookup::Phrase;
 use super::query::Query;
 
@@ -71,7 +71,7 @@ fn marks(folded: &Folded, query: &Query) -> Vec<Mark> {
     let places: FxHashMap<&str, usize> =
         query.terms().iter().enumerate().map(|(place, term)| (term.term.as_str(), place)).collect();
     let mut marks = Vec::new();
-    analysis::terms(folded, &mut Buffers::default(), &mut NoWords, &mut |term, kind, range| {
+    analysis::terms(folded, &mut Buffers::default(), &mut |term, kind, range| {
         if let Some(&place) = places.get(term) {
             marks.push(Mark { range, term: place, weight: weight(kind) });
         }

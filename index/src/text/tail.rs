@@ -1,16 +1,11 @@
 //! What was written to the store and is not in the index yet: searched all the same.
 
-use std::cell::RefCell;
-use std::io;
-use std::sync::Arc;
-
 use harness_memory::{Lookup, Position, Record, Row, Seq, Store, Stored};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::analysis::{Class, WORD_CHARS, WORD_PREFIX, class_of};
 use super::document::document;
 use super::snapshot::Snapshot;
-use super::{Analyzer, Folded, MemorySegment, NoWords, Segment, Shape, Statistics};
+use super::{Analyzer, MemorySegment};
 use crate::error::Result;
 use crate::index::Filter;
 
@@ -41,14 +36,11 @@ pub(crate) struct Tail {
     bytes: usize,
     unsearched: u64,
     analyzer: Analyzer,
-    folded: Folded,
 }
 
 /// What of a record in the tail a filter and a phrase need.
 pub(crate) struct TailEntry {
     pub(crate) row: Row,
-    /// The folded text, if it is Chinese.
-    chinese: Option<Box<str>>,
     record: Record,
 }
 
@@ -87,9 +79,9 @@ impl Tail {
         Ok(())
     }
 
-    /// The records as a segment, whose Han words are those that the snapshot knows.
-    pub(crate) fn segment<'a>(&'a self, snapshot: Option<&'a Snapshot>) -> TailSegment<'a> {
-        TailSegment { tail: self, snapshot, words: RefCell::default() }
+    /// The records as a segment.
+    pub(crate) fn segment(&self) -> &MemorySegment {
+        &self.segment
     }
 
     /// The record of a document.
@@ -148,113 +140,13 @@ impl Tail {
         let Some(document) = document(&stored.record) else { return 0 };
         let (row, bytes) = (stored.row, document.text.len());
         let key = row.0 as u64;
-        let doc = self.segment.add(&mut self.analyzer, &mut NoWords, &document.text, document.class, key);
-        let chinese = document.text.chars().any(is_han).then(|| {
-            self.folded.fold(&document.text);
-            self.folded.text().into()
-        });
-        let chinese: Option<Box<str>> = chinese;
-        let chinese = chinese.filter(|folded| !folded.chars().any(is_kana));
+        let doc = self.segment.add(&mut self.analyzer, &document.text, document.class, key);
         drop(document);
         self.places.insert(row, Some(doc));
-        self.entries.push(TailEntry { row, chinese, record: stored.record });
+        self.entries.push(TailEntry { row, record: stored.record });
         self.bytes += bytes;
         bytes
     }
-}
-
-/// The documents in which a term stands, ascending, and how often it does in each.
-type Places = (Vec<u32>, Vec<u32>);
-
-/// The tail for one search.
-///
-/// Here nobody has a dictionary: a piece of Chinese text is a word where the index has it as a word. To ask that of every
-/// piece of every text would take longer than all else, so it is asked of the pieces of the query, and the texts are
-/// searched for those that are words.
-pub(crate) struct TailSegment<'a> {
-    tail: &'a Tail,
-    snapshot: Option<&'a Snapshot>,
-    words: RefCell<FxHashMap<Box<str>, Arc<Places>>>,
-}
-
-impl TailSegment<'_> {
-    /// Where a term stands that is a word of Chinese; `None` for other terms.
-    fn word(&self, term: &str) -> Option<Arc<Places>> {
-        let word = term.strip_prefix(WORD_PREFIX)?;
-        if !word.chars().all(is_han) || !WORD_CHARS.contains(&word.chars().count()) {
-            return None;
-        }
-        if let Some(known) = self.words.borrow().get(word) {
-            return Some(Arc::clone(known));
-        }
-        let mut places = Places::default();
-        if self.snapshot.is_some_and(|snapshot| snapshot.has_term(term)) {
-            for (doc, entry) in self.tail.entries.iter().enumerate() {
-                let times = entry.chinese.as_ref().map_or(0, |text| occurrences(text, word));
-                if times > 0 {
-                    places.0.push(doc as u32);
-                    places.1.push(times);
-                }
-            }
-        }
-        let places = Arc::new(places);
-        self.words.borrow_mut().insert(word.into(), Arc::clone(&places));
-        Some(places)
-    }
-}
-
-impl Segment for TailSegment<'_> {
-    fn shapes(&self) -> &[Shape] {
-        self.tail.segment.shapes()
-    }
-
-    fn is_alive(&self, doc: u32) -> bool {
-        self.tail.segment.is_alive(doc)
-    }
-
-    fn statistics(&self) -> Statistics {
-        self.tail.segment.statistics()
-    }
-
-    fn doc_freq(&self, term: &str) -> io::Result<u32> {
-        match self.word(term) {
-            Some(places) => Ok(places.0.iter().filter(|doc| self.is_alive(**doc)).count() as u32),
-            None => self.tail.segment.doc_freq(term),
-        }
-    }
-
-    fn postings(&self, term: &str, visit: &mut dyn FnMut(&[u32], &[u32])) -> io::Result<()> {
-        match self.word(term) {
-            Some(places) => {
-                visit(&places.0, &places.1);
-                Ok(())
-            }
-            None => self.tail.segment.postings(term, visit),
-        }
-    }
-
-    fn tie_key(&self, doc: u32) -> u64 {
-        self.tail.segment.tie_key(doc)
-    }
-}
-
-fn is_han(c: char) -> bool {
-    class_of(c) == Class::Han
-}
-
-fn is_kana(c: char) -> bool {
-    class_of(c).is_kana()
-}
-
-/// How often a word stands in a text, overlaps included.
-fn occurrences(text: &str, word: &str) -> u32 {
-    let first = word.chars().next().map_or(1, char::len_utf8);
-    let (mut rest, mut times) = (text, 0);
-    while let Some(at) = rest.find(word) {
-        times += 1;
-        rest = &rest[at + first..];
-    }
-    times
 }
 
 impl TailEntry {

@@ -12,7 +12,7 @@ use super::files::CheckedFiles;
 use super::folders;
 use super::schema::{self, BETWEEN_TERMS, Fields, TEXT_FORMAT};
 use super::snapshot::{Payload, Snapshot};
-use super::{Analyzer, Dictionary, Shape};
+use super::{Analyzer, Shape};
 use crate::error::{Error, Result};
 use crate::index::Batch;
 
@@ -140,7 +140,7 @@ fn add(writer: &IndexWriter, fields: &Fields, records: &[Stored]) -> tantivy::Re
 
 fn analysed(analyzer: &mut Analyzer, fields: &Fields, stored: &Stored, document: &Document) -> TantivyDocument {
     let mut terms = String::with_capacity(document.text.len() * 4);
-    let length = analyzer.document_with(&document.text, &mut Dictionary, &mut |term| {
+    let length = analyzer.document(&document.text, &mut |term| {
         terms.push_str(term);
         terms.push(BETWEEN_TERMS);
     });

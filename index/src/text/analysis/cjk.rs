@@ -2,20 +2,14 @@
 
 use std::ops::Range;
 
-use super::{Buffers, Class, Folded, Sink, TermKind, WORD_PREFIX, WordFinder, capped};
+use super::super::words;
+use super::{Buffers, Class, Folded, Sink, TermKind, WORD_PREFIX, capped};
 
 /// A katakana word of fewer characters is already one of the bigrams.
 const KATAKANA_WORD_CHARS_MIN: usize = 3;
 
 /// Emits single characters (Han only), pairs, words of Han runs (if `chinese`) and katakana runs of the run `range`.
-pub(super) fn terms(
-    folded: &Folded,
-    range: Range<usize>,
-    chinese: bool,
-    buffers: &mut Buffers,
-    words: &mut impl WordFinder,
-    sink: &mut impl Sink,
-) {
+pub(super) fn terms(folded: &Folded, range: Range<usize>, chinese: bool, buffers: &mut Buffers, sink: &mut impl Sink) {
     let alone = range.len() == 1;
     for i in range.clone() {
         let class = folded.class(i);
@@ -45,7 +39,7 @@ pub(super) fn terms(
             Class::Han if chinese && end - at >= 2 => {
                 let run = folded.slice(at..end);
                 let base = folded.byte(at);
-                words.words(run, &mut |word| {
+                words::each(run, &mut |word| {
                     buffers.term.clear();
                     buffers.term.push(WORD_PREFIX);
                     buffers.term.push_str(&run[word.clone()]);

@@ -14,15 +14,13 @@ mod variants;
 use std::ops::Range;
 
 pub(crate) use cjk::write_kana_word;
-pub(crate) use class::{Class, class_of};
+pub(crate) use class::Class;
 pub use fold::{FOLDED_BYTES_MAX, Folded};
 pub(crate) use latin::join_words;
 pub(crate) use stop::{is_stop_word, mask_questions};
 
-use super::words;
-
 /// Which terms the analyzer makes. An index made by another version is rebuilt.
-pub const ANALYZER_VERSION: u32 = 1;
+pub const ANALYZER_VERSION: u32 = 2;
 
 /// Terms are cut at this many bytes: longer tokens are hashes, keys and encoded data, which their beginning tells
 /// apart, and each distinct term costs room in the term dictionary.
@@ -110,65 +108,6 @@ impl TermKind {
     }
 }
 
-/// Says which pieces of Han text are words.
-pub trait WordFinder {
-    /// Calls `found` for each word of two to four characters in `run`, which is folded and wholly Han.
-    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>));
-}
-
-/// The dictionary of jieba, loaded when the first Han text asks for it. For documents, where time allows.
-#[derive(Debug, Default)]
-pub struct Dictionary;
-
-impl WordFinder for Dictionary {
-    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>)) {
-        words::cut(run, found);
-    }
-}
-
-/// No words: n-grams alone.
-#[derive(Debug, Default)]
-pub struct NoWords;
-
-impl WordFinder for NoWords {
-    fn words(&mut self, _: &str, _: &mut dyn FnMut(Range<usize>)) {}
-}
-
-/// Takes each piece of two to four characters for a word that an index has as a word term: what a process without
-/// the dictionary does for records that are not indexed yet.
-pub struct KnownWords<F> {
-    is_term: F,
-    term: String,
-}
-
-impl<F: FnMut(&str) -> bool> KnownWords<F> {
-    /// `is_term` answers whether a term, as analysis emits it, is in the index.
-    pub fn new(is_term: F) -> Self {
-        Self { is_term, term: String::new() }
-    }
-}
-
-impl<F: FnMut(&str) -> bool> WordFinder for KnownWords<F> {
-    fn words(&mut self, run: &str, found: &mut dyn FnMut(Range<usize>)) {
-        let mut starts: Vec<usize> = run.char_indices().map(|(at, _)| at).collect();
-        starts.push(run.len());
-        for first in 0..starts.len() {
-            for length in WORD_CHARS {
-                let Some(&end) = starts.get(first + length) else { break };
-                self.term.clear();
-                self.term.push(WORD_PREFIX);
-                self.term.push_str(&run[starts[first]..end]);
-                if (self.is_term)(&self.term) {
-                    found(starts[first]..end);
-                }
-            }
-        }
-    }
-}
-
-/// How many characters a word term of Han text has.
-pub(crate) const WORD_CHARS: std::ops::RangeInclusive<usize> = 2..=4;
-
 /// Makes terms from texts. It holds only buffers: cheap to make, one for each thread.
 #[derive(Debug, Default, Clone)]
 pub struct Analyzer {
@@ -182,18 +121,13 @@ impl Analyzer {
         Self::default()
     }
 
-    /// Calls `emit` with each index term of a document's text, with jieba's words, and returns the text's length in
-    /// the units of [`super::Shape`].
+    /// Calls `emit` with each index term of a document's text, and returns the text's length in the units of
+    /// [`super::Shape`].
     ///
     /// A term comes once for each time it occurs, in no promised order.
     pub fn document(&mut self, text: &str, emit: &mut impl FnMut(&str)) -> u32 {
-        self.document_with(text, &mut Dictionary, emit)
-    }
-
-    /// The same with words from elsewhere; see [`NoWords`] and [`KnownWords`].
-    pub fn document_with(&mut self, text: &str, words: &mut impl WordFinder, emit: &mut impl FnMut(&str)) -> u32 {
         self.folded.fold(text);
-        terms(&self.folded, &mut self.buffers, words, &mut |term, _, _| emit(term));
+        terms(&self.folded, &mut self.buffers, &mut |term, _, _| emit(term));
         length(&self.folded)
     }
 }
@@ -210,7 +144,7 @@ pub(crate) trait Sink: FnMut(&str, TermKind, Range<usize>) {}
 impl<F: FnMut(&str, TermKind, Range<usize>)> Sink for F {}
 
 /// Emits all terms of a folded text.
-pub(crate) fn terms(folded: &Folded, buffers: &mut Buffers, words: &mut impl WordFinder, sink: &mut impl Sink) {
+pub(crate) fn terms(folded: &Folded, buffers: &mut Buffers, sink: &mut impl Sink) {
     // Words are those of Chinese: a Japanese text has kana somewhere, and its Han runs are short.
     let chinese = !(0..folded.len()).any(|i| folded.class(i).is_kana());
     let mut at = 0;
@@ -218,7 +152,7 @@ pub(crate) fn terms(folded: &Folded, buffers: &mut Buffers, words: &mut impl Wor
         let class = folded.class(at);
         let end = run_end(folded, at);
         if class.is_paired() {
-            cjk::terms(folded, at..end, chinese, buffers, words, sink);
+            cjk::terms(folded, at..end, chinese, buffers, sink);
         } else if class == Class::Hangul {
             hangul::terms(folded, at..end, buffers, sink);
         } else if class.is_alphanumeric() {
@@ -289,7 +223,7 @@ mod tests {
 
     fn terms_of(text: &str) -> Vec<String> {
         let mut terms = Vec::new();
-        Analyzer::new().document_with(text, &mut NoWords, &mut |term| terms.push(term.to_owned()));
+        Analyzer::new().document(text, &mut |term| terms.push(term.to_owned()));
         terms
     }
 
@@ -346,13 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_the_dictionary_knows_the_words_of_the_index() {
-        let mut terms = Vec::new();
-        let mut known = KnownWords::new(|term: &str| term == "\u{1}数据库");
-        Analyzer::new().document_with("修复数据库连接", &mut known, &mut |term| terms.push(term.to_owned()));
-        assert_eq!(terms.iter().filter(|term| term.starts_with(WORD_PREFIX)).count(), 1);
-        let mut terms = Vec::new();
-        Analyzer::new().document("修复数据库连接", &mut |term| terms.push(term.to_owned()));
-        assert!(terms.iter().any(|term| term == "\u{1}数据库"));
+    fn words_of_chinese_stand_beside_their_n_grams() {
+        share("修复数据库连接", &["\u{1}数据库", "\u{1}数据", "\u{1}连接", "据库", "复"]);
+        share("修復資料庫連線", &["\u{1}修复", "\u{1}连线"]);
+        assert!(
+            !terms_of("データベースの接続").iter().any(|term| term == "\u{1}接续"),
+            "of Japanese they are not asked"
+        );
     }
 }

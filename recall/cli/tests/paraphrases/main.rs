@@ -10,7 +10,7 @@ mod messages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use harness_index::text::{Analyzer, NoWords, Query};
+use harness_index::text::{Analyzer, Query};
 use serde_json::Value;
 
 fn data(name: &str) -> PathBuf {
@@ -49,11 +49,11 @@ fn questions(haystack: &Value) -> Vec<(&str, &str, Vec<&str>)> {
 fn shared(question: &str, text: &str) -> Vec<String> {
     let mut terms = BTreeSet::new();
     let mut analyzer = Analyzer::new();
-    analyzer.document_with(text, &mut NoWords, &mut |term| {
+    analyzer.document(text, &mut |term| {
         terms.insert(term.to_owned());
     });
     let mut between = BTreeSet::new();
-    analyzer.document_with(BETWEEN, &mut NoWords, &mut |term| {
+    analyzer.document(BETWEEN, &mut |term| {
         between.insert(term.to_owned());
     });
     let query = Query::parse(question);
