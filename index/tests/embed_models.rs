@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used)]
 
 use harness_index::embed::source::{self, ModelFiles};
-use harness_index::embed::{BertEmbedder, Embedder, Error, Options, Purpose, contract, gate};
+use harness_index::embed::{
+    BertEmbedder, Embedder, Error, OnnxEmbedder, OnnxRuntime, Options, Purpose, contract, gate,
+};
 use serde::Deserialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 fn fixture(name: &str) -> PathBuf {
@@ -68,13 +71,18 @@ fn a_unigram_vocabulary_counts_unknown_characters() {
     assert!(embedder.unknown_share("龘龘龘龘龘龘龘龘") > 0.8);
 }
 
+/// Says that a test was skipped: past the test runner, which keeps what passing tests print to itself.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
 /// The real model, or nothing and a line that says so.
 fn real(test: &str) -> Option<PathBuf> {
     let named = std::env::var_os("HARNESS_TEST_MODEL").map(PathBuf::from);
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/models/all-MiniLM-L6-v2");
     let path = named.or_else(|| target.is_dir().then_some(target));
     if path.is_none() {
-        eprintln!("skipped: {test} needs all-MiniLM-L6-v2 in HARNESS_TEST_MODEL or target/models");
+        skipped(test, "no model, get it with `harness setup` and name its folder in HARNESS_TEST_MODEL");
     }
     path
 }
@@ -135,4 +143,44 @@ fn known_weights_with_a_foreign_tokenizer_are_refused() {
     let text = std::fs::read_to_string(&tokenizer).unwrap().replace("\"hello\"", "\"hellp\"");
     std::fs::write(&tokenizer, text).unwrap();
     assert!(matches!(open(home.path()), Err(Error::Checksum { path, .. }) if path == tokenizer));
+}
+
+/// ONNX Runtime from the file that `HARNESS_TEST_ONNXRUNTIME` names, or nothing and a line that says so.
+fn onnx_runtime(test: &str) -> Option<OnnxRuntime> {
+    let Some(path) = std::env::var_os("HARNESS_TEST_ONNXRUNTIME") else {
+        skipped(test, "no ONNX Runtime, get it with `harness setup --fast` and name it in HARNESS_TEST_ONNXRUNTIME");
+        return None;
+    };
+    Some(OnnxRuntime::load(Path::new(&path)).unwrap())
+}
+
+#[test]
+fn onnx_runtime_and_the_built_in_encoder_agree() {
+    const NAME: &str = "onnx_runtime_and_the_built_in_encoder_agree";
+    let Some(runtime) = onnx_runtime(NAME) else { return };
+    let mut models = vec![fixture("tiny-xlm-r")];
+    models.extend(real(NAME));
+    let lengths = [1, 2, 7, 30, 100, 250, 700];
+    let long = lengths.map(|words| "the disk of the build server was full again 磁盘 ".repeat(words / 8 + 1));
+    let texts =
+        ["", "a", "why did the deploy fail?", "部署失败，磁盘已满", "디스크가 가득 찼습니다", "x = y_z + 0x1F;"];
+    let texts: Vec<&str> = texts.into_iter().chain(long.iter().map(String::as_str)).collect();
+    for model in models {
+        let files = ModelFiles::open(&[&model]).unwrap();
+        let onnx = OnnxEmbedder::open(&runtime, &files, &Options::default()).unwrap();
+        let own = BertEmbedder::open(&files, &Options::default()).unwrap();
+        assert_eq!(onnx.id(), own.id(), "the same vectors have the same id");
+        for purpose in [Purpose::Query, Purpose::Passage] {
+            let (theirs, ours) = (onnx.embed(purpose, &texts).unwrap(), own.embed(purpose, &texts).unwrap());
+            for ((text, a), b) in texts.iter().zip(&theirs).zip(&ours) {
+                let cosine: f64 = a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+                let start: String = text.chars().take(40).collect();
+                assert!(cosine > 0.9999, "{}: {start:?}: {cosine}", model.display());
+            }
+        }
+        if !model.join("tokenizer_config.json").exists() {
+            // The small model: a real one takes long on what the contract asks.
+            contract::check(&onnx);
+        }
+    }
 }

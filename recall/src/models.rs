@@ -7,14 +7,20 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use harness_index::embed::source::{MANIFEST, ModelFiles};
-use harness_index::embed::{BertEmbedder, Embedder, Error, Options};
+use harness_index::embed::source::{MANIFEST, ModelFiles, QUANTIZED};
+use harness_index::embed::{BertEmbedder, Embedder, Error, OnnxEmbedder, OnnxRuntime, Options};
 
 /// The folder of the models within a home. Deleting one costs a download.
 pub const MODELS_FOLDER: &str = "models";
 
 /// The folder of the embeddings within a home: derived, but dear.
 pub const EMBEDDINGS_FOLDER: &str = "embeddings";
+
+/// The folder of libraries within a home. Deleting it costs a download.
+pub const RUNTIME_FOLDER: &str = "runtime";
+
+/// Names the ONNX Runtime library in use.
+const LIBRARY: &str = "library";
 
 /// Names the model in use.
 const CURRENT: &str = "current";
@@ -29,15 +35,17 @@ pub fn model_folder(home: &Path, name: &str) -> PathBuf {
 
 /// The name of the model in use: the one that was chosen last, or the only one that is there. Looks at names only.
 pub fn current_model(home: &Path) -> Option<String> {
-    let named = fs::read_to_string(home.join(MODELS_FOLDER).join(CURRENT)).ok();
-    let named = named.map(|name| name.trim().to_owned()).filter(|name| is_name(name));
-    if let Some(name) = named
-        && is_installed(home, &name)
-    {
+    if let Some(name) = chosen_model(home) {
         return Some(name);
     }
     let mut installed = installed_models(home);
     (installed.len() == 1).then(|| installed.remove(0))
+}
+
+/// The name of the model that was chosen, when it is there.
+pub fn chosen_model(home: &Path) -> Option<String> {
+    let named = fs::read_to_string(home.join(MODELS_FOLDER).join(CURRENT)).ok()?;
+    Some(named.trim().to_owned()).filter(|name| is_installed(home, name))
 }
 
 /// The names of the models that are there, in order.
@@ -61,12 +69,32 @@ pub fn choose_model(home: &Path, name: &str) -> std::io::Result<()> {
     fs::rename(temporary, folder.join(CURRENT))
 }
 
-/// Loads a model of this home. Takes a few tenths of a second and tens of megabytes.
+/// The ONNX Runtime library that was put in use for this home.
+pub fn chosen_library(home: &Path) -> Option<PathBuf> {
+    let named = fs::read_to_string(home.join(RUNTIME_FOLDER).join(LIBRARY)).ok()?;
+    Some(PathBuf::from(named.trim_end_matches('\n'))).filter(|path| path.is_absolute())
+}
+
+/// Puts an ONNX Runtime library in use: models that come with int8 weights are computed by it from then on.
+pub fn choose_library(home: &Path, path: &Path) -> std::io::Result<()> {
+    let text = path.to_str().filter(|text| !text.contains('\n'));
+    let text = text.ok_or_else(|| std::io::Error::other("the library's path is not plain text"))?;
+    let folder = home.join(RUNTIME_FOLDER);
+    fs::create_dir_all(&folder)?;
+    let temporary = folder.join(format!(".library.{}", std::process::id()));
+    fs::write(&temporary, format!("{text}\n"))?;
+    fs::rename(temporary, folder.join(LIBRARY))
+}
+
+/// Loads a model of this home, its int8 weights where it has them and an ONNX Runtime library is in use. Takes a few tenths of a second and tens of megabytes.
 pub fn load_model(home: &Path, name: &str) -> Result<Arc<dyn Embedder>, Error> {
     let files = ModelFiles::open(&[&model_folder(home, name)])?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = Options { threads, name: Some(name.to_owned()), ..Options::default() };
-    Ok(Arc::new(BertEmbedder::open(&files, &options)?))
+    match chosen_library(home).filter(|_| files.has(QUANTIZED)) {
+        Some(library) => Ok(Arc::new(OnnxEmbedder::open(&OnnxRuntime::load(&library)?, &files, &options)?)),
+        None => Ok(Arc::new(BertEmbedder::open(&files, &options)?)),
+    }
 }
 
 /// Whether a name can be a folder of ours.
@@ -96,7 +124,9 @@ mod tests {
         }
         assert_eq!(current_model(home.path()), None, "nobody said which");
         assert!(choose_model(home.path(), "three").is_err(), "it is not there");
+        assert_eq!(chosen_model(home.path()), None);
         choose_model(home.path(), "two").unwrap();
+        assert_eq!(chosen_model(home.path()).as_deref(), Some("two"));
         assert_eq!(current_model(home.path()).as_deref(), Some("two"));
         fs::remove_dir_all(model_folder(home.path(), "two")).unwrap();
         assert_eq!(current_model(home.path()).as_deref(), Some("one"));

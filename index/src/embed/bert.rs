@@ -65,17 +65,7 @@ impl BertEmbedder {
             return Err(Error::malformed(&path, reason));
         }
         let network = Network::load(Weights::open(files.weights()?)?, &profile.shape)?;
-        let id = format!(
-            "{} {sha256} {} q={:?} p={:?} max={}",
-            profile.name,
-            match profile.pooling {
-                Pooling::Mean => "mean",
-                Pooling::Cls => "cls",
-            },
-            profile.query_prefix,
-            profile.passage_prefix,
-            profile.tokens_max,
-        );
+        let id = profile.id(&sha256);
         let spare = Mutex::new(Vec::new());
         Ok(Self { id, profile, threads: options.threads, tokenizer, network, spare })
     }
@@ -189,11 +179,7 @@ impl Embedder for BertEmbedder {
     }
 
     fn unknown_share(&self, text: &str) -> f32 {
-        let tokens = self.tokenizer.encode(text, usize::MAX);
-        if tokens.unknown == 0 {
-            return 0.0;
-        }
-        tokens.unknown as f32 / (tokens.known + tokens.unknown) as f32
+        self.tokenizer.encode(text, usize::MAX).unknown_share()
     }
 }
 

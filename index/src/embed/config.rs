@@ -224,6 +224,18 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// The embedder's id, for weights with this sum.
+    pub(crate) fn id(&self, weights: &str) -> String {
+        let pooling = match self.pooling {
+            Pooling::Mean => "mean",
+            Pooling::Cls => "cls",
+        };
+        let Self { name, query_prefix, passage_prefix, tokens_max, .. } = self;
+        format!("{name} {weights} {pooling} q={query_prefix:?} p={passage_prefix:?} max={tokens_max}")
+    }
+}
+
 impl Shape {
     fn of(files: &ModelFiles, config: &Config) -> Result<Self> {
         let path = files.path(source::CONFIG);

@@ -61,6 +61,14 @@ pub enum Error {
         /// The sum of what is there, in hex.
         found: String,
     },
+    /// A library that computes models is missing, too old, or refuses a model.
+    #[error("the library {path} cannot be used: {reason}")]
+    Library {
+        /// Where it is, or was looked for.
+        path: PathBuf,
+        /// What it, or the system, says.
+        reason: String,
+    },
     /// A model's numbers led to a vector without a direction (not finite, or zero).
     #[error("the model {model} gave no usable vector for a text of {bytes} bytes")]
     NoVector {

@@ -2,6 +2,7 @@
 //!
 //! - [`Embedder`]: what every one of them promises, and [`contract`], which tests it
 //! - [`BertEmbedder`]: sentence models of the BERT family, straight from their files
+//! - [`OnnxEmbedder`]: the same models and their int8 variants through ONNX Runtime, where its library is there
 //! - [`HashingEmbedder`], [`RandomEmbedder`]: for tests, with no meaning in them
 //! - [`source`]: a model's files, in folders, wheels and zip archives, and their checksums
 //! - [`gate`]: how much of a query an embedder understands
@@ -17,6 +18,7 @@ mod hashing;
 mod languages;
 mod math;
 mod network;
+mod onnx;
 pub mod passages;
 mod random;
 pub mod source;
@@ -30,6 +32,7 @@ pub use config::{KNOWN_MODELS, KnownModel, Options, Pooling};
 pub use error::{Error, Result};
 pub use hashing::HashingEmbedder;
 pub use languages::{Languages, Script};
+pub use onnx::{OnnxEmbedder, OnnxRuntime};
 pub use random::RandomEmbedder;
 
 /// What a text is embedded for. Some models were trained with a different prefix for each.

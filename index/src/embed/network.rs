@@ -3,11 +3,11 @@
 //! The texts of a batch lie one after the other without padding: the linear layers see one long
 //! matrix, attention looks at each text by itself.
 
+use super::Result;
 use super::config::Shape;
 use super::gemm::{Isa, Packed};
 use super::math::{self, Norm};
-use super::weights::{Table, Weights};
-use super::{Error, Result};
+use super::weights::{TOKENS, Table, Weights};
 
 /// A linear layer.
 struct Linear {
@@ -79,11 +79,7 @@ impl Network {
     pub(crate) fn load(weights: Weights, shape: &Shape) -> Result<Self> {
         let isa = Isa::detect();
         let width = shape.width;
-        const TOKENS: &str = "embeddings.word_embeddings.weight";
-        // Files saved with a head on top keep the encoder under the network's name.
-        let prefixes = ["", "bert.", "roberta.", "model.", "0.auto_model."];
-        let prefix = prefixes.iter().find(|prefix| weights.has(&format!("{prefix}{TOKENS}")));
-        let prefix = *prefix.ok_or_else(|| Error::unsupported(weights.path(), format!("weights without {TOKENS}")))?;
+        let prefix = weights.prefix()?;
         let loader = Loader { weights: &weights, prefix, isa, epsilon: shape.epsilon };
         let mut positions = loader.tensor("embeddings.position_embeddings.weight", &[shape.positions, width])?;
         if shape.types > 0 {

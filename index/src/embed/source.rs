@@ -19,6 +19,8 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const TOKENIZER: &str = "tokenizer.json";
 /// The network's shape.
 pub const CONFIG: &str = "config.json";
+/// The network as an ONNX graph with int8 weights, for ONNX Runtime; few models come with one.
+pub const QUANTIZED: &str = "model_int8.onnx";
 /// What [`ModelFiles::install`] writes beside the files.
 pub const MANIFEST: &str = "harness-model.json";
 
@@ -26,7 +28,8 @@ pub const MANIFEST: &str = "harness-model.json";
 const NEEDED: [&str; 3] = [WEIGHTS, TOKENIZER, CONFIG];
 
 /// Files that are read when they are there.
-const WELCOME: [&str; 5] = [
+const WELCOME: [&str; 6] = [
+    QUANTIZED,
     "tokenizer_config.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
@@ -129,6 +132,11 @@ impl ModelFiles {
         self.manifest.as_ref()
     }
 
+    /// Whether the model has this file.
+    pub fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     /// Where a file is, for messages.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         match self.places.get(name) {
@@ -146,6 +154,19 @@ impl ModelFiles {
             Some(Place::Entry { archive, name }) => {
                 let mut content = Vec::new();
                 unpack(archive, name, TEXT_FILE_BYTES_MAX, &mut content)?;
+                Ok(Some(content))
+            }
+        }
+    }
+
+    /// A large file's content, or nothing when the model has no such file.
+    pub(crate) fn read_large(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.places.get(name) {
+            None => Ok(None),
+            Some(Place::File(path)) => read_file(path, WEIGHTS_BYTES_MAX).map(Some),
+            Some(Place::Entry { archive, name }) => {
+                let mut content = Vec::new();
+                unpack(archive, name, WEIGHTS_BYTES_MAX, &mut content)?;
                 Ok(Some(content))
             }
         }
@@ -279,6 +300,30 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.inner.flush()
     }
+}
+
+/// Unpacks the first entry of a zip archive whose name `wanted` says yes to, into the file `target`, which is replaced
+/// whole or not at all.
+///
+/// # Errors
+/// [`Error::Missing`] when there is no such entry, [`Error::Malformed`] for a damaged archive.
+pub fn extract(archive: &Path, wanted: &dyn Fn(&str) -> bool, target: &Path) -> Result<()> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { doing: "write", path, source }
+    };
+    let opened = open_archive(archive)?;
+    let name = opened.file_names().filter_map(|name| Some(name.ok()?.into_owned())).find(|name| wanted(name));
+    let missing = || Error::Missing { path: archive.to_owned(), file: target.display().to_string() };
+    let name = name.ok_or_else(missing)?;
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).map_err(io(parent))?;
+    }
+    let partial = target.with_extension("partial");
+    let mut out = File::create(&partial).map_err(io(&partial))?;
+    unpack(archive, &name, WEIGHTS_BYTES_MAX, &mut out)?;
+    out.sync_all().map_err(io(&partial))?;
+    fs::rename(&partial, target).map_err(io(target))
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
@@ -426,6 +471,13 @@ impl Blob {
 
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Everything.
+    pub(crate) fn whole(&self) -> Result<Vec<u8>> {
+        let mut content = vec![0; self.size as usize];
+        self.read_at(0, &mut content)?;
+        Ok(content)
     }
 
     /// Fills `out` from the position `at`; short files are an error.

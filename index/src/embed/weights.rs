@@ -14,6 +14,9 @@ use std::path::Path;
 /// Largest header that is read: real ones are about 200 bytes a tensor, far below a megabyte.
 const HEADER_BYTES_MAX: u64 = 16 << 20;
 
+/// The table of tokens, which every encoder has.
+pub(crate) const TOKENS: &str = "embeddings.word_embeddings.weight";
+
 /// The tensors of one file.
 pub(crate) struct Weights {
     blob: Blob,
@@ -135,6 +138,26 @@ impl Weights {
             return Err(Error::malformed(path, reason));
         }
         Ok((self.data + from, format))
+    }
+
+    /// What stands before the names of the encoder's tensors: files saved with a head on top keep the encoder under
+    /// the network's name.
+    pub(crate) fn prefix(&self) -> Result<&'static str> {
+        let prefixes = ["", "bert.", "roberta.", "model.", "0.auto_model."];
+        let prefix = prefixes.into_iter().find(|prefix| self.has(&format!("{prefix}{TOKENS}")));
+        prefix.ok_or_else(|| Error::unsupported(self.path(), format!("weights without {TOKENS}")))
+    }
+
+    /// Where a tensor of this shape lies in the file, how many bytes it has, and ONNX's number for its format.
+    pub(crate) fn place(&self, name: &str, shape: &[usize]) -> Result<(u64, u64, i64)> {
+        let (at, format) = self.find(name, shape)?;
+        let count: usize = shape.iter().product();
+        let kind = match format {
+            Format::F32 => 1,
+            Format::F16 => 10,
+            Format::Bf16 => 16,
+        };
+        Ok((at, (count * format.bytes()) as u64, kind))
     }
 
     /// A whole tensor of this shape.

@@ -9,6 +9,7 @@ mod pick;
 mod recall;
 mod remember;
 mod session;
+pub(crate) mod setup;
 mod status;
 mod write;
 
@@ -22,6 +23,7 @@ use crate::{demo, eval};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
+    Setup(setup::Args),
     /// Find what was said and done, and look at it
     #[command(subcommand)]
     Recall(recall::Command),
@@ -46,6 +48,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     match command {
         Command::Demo(args) => demo::run(args, app),
+        Command::Setup(args) => setup::run(args, app),
         Command::Recall(command) => recall::run(command, app),
         Command::Remember(args) => remember::run(args, app),
         Command::Forget(args) => forget::run(args, app),

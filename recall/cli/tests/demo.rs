@@ -48,7 +48,7 @@ fn the_demo_shows_what_it_says() {
 #[test]
 fn the_demo_fits_a_screen_and_ends_with_what_to_try_next() {
     let folder = tempfile::tempdir().unwrap();
-    let text = stdout(&demo(folder.path()).output().unwrap());
+    let text = stdout(&demo(folder.path()).arg("--offline").output().unwrap());
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() <= 42, "{} lines:\n{text}", lines.len());
     let commands = ["session import", "recall search", "remember"];
@@ -57,11 +57,23 @@ fn the_demo_fits_a_screen_and_ends_with_what_to_try_next() {
     }
 }
 
+#[test]
+fn the_demo_goes_on_without_a_model_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = demo(folder.path());
+    command.env("HF_ENDPOINT", "http://127.0.0.1:9").env("NO_PROXY", "127.0.0.1").env_remove("HF_HUB_OFFLINE");
+    command.env("HF_HOME", folder.path().join("hf")).env("XDG_CACHE_HOME", folder.path()).env_remove("HF_HUB_CACHE");
+    let output = command.env("PATH", folder.path()).output().unwrap();
+    assert!(stdout(&output).contains("部署"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("http://127.0.0.1:9 cannot be reached") && said.contains("from text alone"), "{said}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_temporary_home_is_removed_on_ctrl_c() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = demo(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = demo(folder.path()).arg("--offline").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while is_empty(folder.path()) && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }

@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 
 /// Bytes of one text that are looked at: 512 tokens of any language fit many times over, and nothing
 /// that somebody pastes can hold an embedder up for long.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// Turns texts into a model's identifiers.
 pub(crate) struct Tokenizer {
@@ -48,6 +48,16 @@ pub(crate) struct Tokens {
     pub(crate) unknown: usize,
     /// Parts of the text that it knows.
     pub(crate) known: usize,
+}
+
+impl Tokens {
+    /// The share of parts that the vocabulary does not know; 0 for a text without parts.
+    pub(crate) fn unknown_share(&self) -> f32 {
+        match self.unknown {
+            0 => 0.0,
+            unknown => unknown as f32 / (self.known + unknown) as f32,
+        }
+    }
 }
 
 impl Tokenizer {

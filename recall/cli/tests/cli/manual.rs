@@ -12,6 +12,7 @@ fn the_manual_starts_with_what_there_is() {
     let commands = done.out.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     assert_snapshot!(commands, @r"
     demo         See what recall finds in weeks of sample work
+    setup        Get an embedding model, so that recall finds by meaning too
     recall       Find what was said and done, and look at it
     remember     Keep a note
     forget       Forget records, or bring them back
@@ -49,6 +50,7 @@ fn every_command_has_examples() {
         &["index", "verify"],
         &["index", "follow"],
         &["demo"],
+        &["setup"],
         &["eval"],
         &["status"],
         &["doctor"],

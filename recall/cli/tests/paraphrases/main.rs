@@ -1,5 +1,8 @@
 //! The paraphrase sets: what they promise, and that meaning finds what they ask for.
 //!
+//! Tests with real models take the folder of all-MiniLM-L6-v2 from `HARNESS_TEST_MODEL` and that of a multilingual
+//! model from `HARNESS_TEST_MULTILINGUAL_MODEL`; without it they say by name that they were skipped.
+//!
 //! `paraphrases-en`, `paraphrases-zh`: 50 notes each that a question asks for in other words, among 200 others.
 //! `paraphrases-messages`: 60 messages of 2,000, each asked for in other words and literally; `messages` makes it.
 
@@ -8,8 +11,11 @@
 mod messages;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
 
+use harness_index::embed::source::ModelFiles;
+use harness_index::embed::{BertEmbedder, Embedder, Options, Purpose};
 use harness_index::text::{Analyzer, Query};
 use serde_json::Value;
 
@@ -97,6 +103,60 @@ fn each_literal_question_shares_words_with_its_answer() {
     for (question, _, gold) in literal {
         assert!(!shared(question, gold[0]).is_empty(), "{question} | {}", gold[0]);
     }
+}
+
+/// The model in the folder that this variable names, or nothing and a line that says so.
+fn model(variable: &str, test: &str) -> Option<BertEmbedder> {
+    let Some(folder) = std::env::var_os(variable) else {
+        // Past the test runner, which keeps what passing tests print to itself.
+        let why = format!("no model, get it with `harness setup` and name its folder in {variable}");
+        let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+        return None;
+    };
+    let files = ModelFiles::open(&[folder.as_ref()]).unwrap();
+    let threads = std::thread::available_parallelism().unwrap();
+    Some(BertEmbedder::open(&files, &Options { threads, ..Options::default() }).unwrap())
+}
+
+/// The share of a category's questions whose answer is among the five documents nearest in meaning.
+fn recall_at_5(model: &BertEmbedder, name: &str, category: &str) -> f64 {
+    let haystack = haystack(name);
+    let docs = haystack["docs"].as_array().unwrap();
+    let texts: Vec<&str> = docs.iter().map(|doc| doc["text"].as_str().unwrap()).collect();
+    let questions: Vec<_> = questions(&haystack).into_iter().filter(|(_, of, _)| *of == category).collect();
+    let asked: Vec<&str> = questions.iter().map(|(question, _, _)| *question).collect();
+    let vectors = model.embed(Purpose::Passage, &texts).unwrap();
+    let queries = model.embed(Purpose::Query, &asked).unwrap();
+    let mut found = 0;
+    for ((question, _, gold), query) in questions.iter().zip(&queries) {
+        let near = |vector: &[f32]| vector.iter().zip(query).map(|(x, y)| x * y).sum::<f32>();
+        let best =
+            texts.iter().zip(&vectors).filter(|(text, _)| **text == gold[0]).map(|(_, v)| near(v)).next().unwrap();
+        let nearer = vectors.iter().filter(|vector| near(vector) > best).count();
+        found += usize::from(nearer < 5);
+        if nearer >= 5 {
+            eprintln!("{name}: place {}: {question} | {}", nearer + 1, gold[0]);
+        }
+    }
+    let recall = found as f64 / questions.len() as f64;
+    eprintln!("{name}, {category}: recall@5 {recall:.3}");
+    recall
+}
+
+#[test]
+fn an_english_model_finds_english_paraphrases() {
+    const NAME: &str = "an_english_model_finds_english_paraphrases";
+    let Some(model) = model("HARNESS_TEST_MODEL", NAME) else { return };
+    assert!(recall_at_5(&model, "en", "paraphrase") >= 0.9);
+    assert!(recall_at_5(&model, "messages", "paraphrase") >= 0.8);
+    assert!(recall_at_5(&model, "messages", "literal") >= 0.95);
+}
+
+#[test]
+fn a_multilingual_model_finds_chinese_paraphrases() {
+    const NAME: &str = "a_multilingual_model_finds_chinese_paraphrases";
+    let Some(model) = model("HARNESS_TEST_MULTILINGUAL_MODEL", NAME) else { return };
+    assert!(recall_at_5(&model, "zh", "paraphrase") >= 0.85);
 }
 
 /// With `HARNESS_WRITE_FIXTURES` set, writes the set instead.
