@@ -6,6 +6,7 @@
 //! - `read`: what is read; `row`: one row, its checksum, and what it decodes to
 //! - `codec`: bodies in zstd with a dictionary
 //! - `head`: the small file that notices a lost tail
+//! - `trials`: what was given to runs and how they ended
 //! - `check`: reading everything and reporting what does not fit
 
 mod check;
@@ -16,6 +17,7 @@ mod put;
 mod read;
 mod row;
 mod schema;
+mod trials;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ use crate::scope::ReadSet;
 use crate::session::Session;
 use crate::store::{
     Beside, Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row,
-    SessionEntry, Store,
+    SessionEntry, Store, Trial,
 };
 
 pub use head::LostTail;
@@ -232,16 +234,40 @@ impl Store for SqliteStore {
     }
 
     fn expose(&self, exposure: Exposure) -> Result<()> {
-        self.write(move |writing| edit::expose(writing, &exposure))
+        self.write(move |writing| trials::expose(writing, &exposure))
     }
 
     fn exposures(&self, limit: usize) -> Result<Vec<Exposure>> {
-        self.read(|reader| read::exposures(&reader.connection, limit))
+        self.read(|reader| trials::exposures(&reader.connection, limit))
     }
 
     fn finish_run(&self, run: &str, outcome: Outcome, reason: Option<&str>) -> Result<()> {
         let (run, reason) = (run.to_owned(), reason.map(str::to_owned));
-        self.write(move |writing| edit::finish_run(writing, &run, outcome, reason.as_deref()))
+        self.write(move |writing| trials::finish_run(writing, &run, outcome, reason.as_deref()))
+    }
+
+    fn trials(&self, limit: usize) -> Result<Vec<Trial>> {
+        self.read(|reader| trials::trials(&reader.connection, limit.min(READ_ROWS_MAX)))
+    }
+
+    fn trials_version(&self) -> Result<u64> {
+        self.read(|reader| trials::version(&reader.connection))
+    }
+
+    fn reset_credit(&self, id: RecordId, at: Timestamp) -> Result<()> {
+        self.write(move |writing| trials::reset_credit(writing, id, at))
+    }
+
+    fn credit_resets(&self) -> Result<Vec<(RecordId, Timestamp)>> {
+        self.read(|reader| trials::credit_resets(&reader.connection))
+    }
+
+    fn holdout(&self) -> Result<f64> {
+        self.read(|reader| trials::holdout(&reader.connection))
+    }
+
+    fn set_holdout(&self, share: f64) -> Result<()> {
+        self.write(move |writing| trials::set_holdout(writing, share))
     }
 
     fn counts(&self) -> Result<Counts> {

@@ -296,6 +296,25 @@ pub trait Store: Send + Sync {
     /// Notes how a run ended. Saying it again replaces what was said.
     fn finish_run(&self, run: &str, outcome: Outcome, reason: Option<&str>) -> Result<()>;
 
+    /// The newest runs with what was given to each and how it ended, oldest first, at most `limit`: all that
+    /// credit is computed from.
+    fn trials(&self, limit: usize) -> Result<Vec<Trial>>;
+
+    /// A number that is another one whenever [`Store::trials`] or [`Store::credit_resets`] may answer something else.
+    fn trials_version(&self) -> Result<u64>;
+
+    /// From now on only what happens later counts for or against this record.
+    fn reset_credit(&self, id: RecordId, at: Timestamp) -> Result<()>;
+
+    /// The records whose credit starts later than their first exposure, and from when on it counts.
+    fn credit_resets(&self) -> Result<Vec<(RecordId, Timestamp)>>;
+
+    /// The share of runs that are given nothing, so that what memory does can be told: 0 until somebody asks for one.
+    fn holdout(&self) -> Result<f64>;
+
+    /// Sets the share of runs that are given nothing, 0 to [`HOLDOUT_MAX`].
+    fn set_holdout(&self, share: f64) -> Result<()>;
+
     /// Numbers about the store.
     fn counts(&self) -> Result<Counts>;
 
@@ -303,6 +322,15 @@ pub trait Store: Send + Sync {
     /// `progress` is called with rows done and rows in all, and stops the check by answering false.
     fn check(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Vec<Finding>>;
 }
+
+/// The largest share of runs that may be given nothing: with more, nobody would have a memory.
+pub const HOLDOUT_MAX: f64 = 0.9;
+
+/// The longest run id, query and kind of task that an exposure keeps, in bytes; the beginning of a longer query is kept.
+pub const EXPOSURE_TEXT_BYTES_MAX: usize = 2 * 1024;
+
+/// The most records of one exposure: more than any context holds.
+pub const EXPOSURE_RECORDS_MAX: usize = 256;
 
 /// Records that were given to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -315,4 +343,53 @@ pub struct Exposure {
     pub at: Timestamp,
     /// What recall was asked.
     pub query: String,
+    /// What kind of task it was, where somebody says so; else it is told from the query's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Whether the run was in the holdout: these records would have been given to it, and were not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub holdout: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl Exposure {
+    /// These records were given to a run, now, for this query.
+    pub fn new(run: impl Into<String>, query: impl Into<String>, records: Vec<RecordId>) -> Exposure {
+        Exposure {
+            run: run.into(),
+            records,
+            at: Timestamp::now(),
+            query: query.into(),
+            task: None,
+            holdout: false,
+        }
+    }
+}
+
+/// One run, with everything that was given to it and how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The run.
+    pub run: String,
+    /// When it was first given something.
+    pub at: Timestamp,
+    /// What recall was first asked.
+    pub query: String,
+    /// What kind of task it was, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Whether it was in the holdout, so that nothing was given to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub holdout: bool,
+    /// What was given to it, each record once; in the holdout: what would have been.
+    pub records: Vec<RecordId>,
+    /// How it ended; `None` while nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

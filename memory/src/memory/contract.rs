@@ -1,6 +1,5 @@
 //! What every [`super::Memory`] keeps, as one function that all implementations pass.
 
-use jiff::Timestamp;
 
 use super::{Memory, Query};
 use crate::id::RecordId;
@@ -40,8 +39,7 @@ pub async fn check(memory: &dyn Memory, writes: &Scope) {
     if !context.text.is_empty() {
         memory.write(note(&context.text)).await.expect_err("what was injected is not stored again");
     }
-    let exposure =
-        Exposure { run: "run-1".to_owned(), records: vec![id], at: Timestamp::now(), query: "deploy".to_owned() };
+    let exposure = Exposure::new("run-1", "deploy", vec![id]);
     memory.expose(exposure).await.expect("it is noted");
     memory.credit("run-1".to_owned(), Outcome::Success, None).await.expect("it is noted");
 

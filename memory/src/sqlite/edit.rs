@@ -1,8 +1,7 @@
-//! Changing, forgetting and purging records; exposures and runs.
+//! Changing, forgetting and purging records.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::put::tags_json;
 use super::row::{self, RawRow, to_ms};
@@ -11,8 +10,8 @@ use crate::change::ChangeKind;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::intake;
-use crate::record::{Body, Outcome};
-use crate::store::{Exposure, Patch, Stored};
+use crate::record::Body;
+use crate::store::{Patch, Stored};
 
 /// The most records that one purge removes: keeps its transaction short. The next call goes on.
 const PURGE_MAX: usize = 1_000;
@@ -158,48 +157,4 @@ pub(super) fn purge(writing: &mut Writing, now: Timestamp) -> Result<usize> {
         purged += 1;
     }
     Ok(purged)
-}
-
-/// Notes that records were given to a run.
-pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
-    let records: Vec<u8> = exposure.records.iter().flat_map(|id| *id.as_bytes()).collect();
-    let at_ms = to_ms(exposure.at);
-    let checksum = exposure_checksum(&exposure.run, at_ms, &exposure.query, &records);
-    writing
-        .connection()
-        .execute(
-            "INSERT INTO exposures (run, at_ms, query, records, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![exposure.run, at_ms, exposure.query, records, checksum],
-        )
-        .map_err(Error::sqlite("note an exposure"))?;
-    Ok(())
-}
-
-/// The checksum of a row of exposures.
-pub(super) fn exposure_checksum(run: &str, at_ms: i64, query: &str, records: &[u8]) -> i64 {
-    checksum(&[run.as_bytes(), &at_ms.to_le_bytes(), query.as_bytes(), records])
-}
-
-/// Notes how a run ended.
-pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, reason: Option<&str>) -> Result<()> {
-    let at_ms = writing.now_ms;
-    let checksum =
-        checksum(&[run.as_bytes(), &[outcome.code()], reason.unwrap_or("\0").as_bytes(), &at_ms.to_le_bytes()]);
-    writing
-        .connection()
-        .execute(
-            "INSERT OR REPLACE INTO runs (run, outcome, reason, at_ms, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![run, outcome.code(), reason, at_ms, checksum],
-        )
-        .map_err(Error::sqlite("note how a run ended"))?;
-    Ok(())
-}
-
-fn checksum(parts: &[&[u8]]) -> i64 {
-    let mut sum = Xxh3::new();
-    for part in parts {
-        sum.update(&(part.len() as u64).to_le_bytes());
-        sum.update(part);
-    }
-    sum.digest() as i64
 }

@@ -4,15 +4,14 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::Reader;
-use super::edit::exposure_checksum;
 use super::put::parse_session;
-use super::row::{COLUMNS, from_ms, is_damage, to_ms};
+use super::row::{COLUMNS, to_ms};
 use crate::change::{CHAIN_START, ChainHash, Change, ChangeKind, Position, Seq};
 use crate::error::{Error, Result};
 use crate::id::{IdPrefix, RecordId, StoreId};
 use crate::record::Kind;
 use crate::scope::ReadSet;
-use crate::store::{Beside, Changes, Counts, Exposure, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
+use crate::store::{Beside, Changes, Counts, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
 
 /// Where the log ends.
 pub(super) fn head(connection: &Connection, store: StoreId) -> Result<Position> {
@@ -315,34 +314,6 @@ fn session_entries(
             Ok(SessionEntry { session, messages: messages as u64 })
         })
         .collect()
-}
-
-/// The newest exposures, newest first; damaged rows are left out and logged.
-pub(super) fn exposures(connection: &Connection, limit: usize) -> Result<Vec<Exposure>> {
-    let doing = "read the exposures";
-    let mut select = connection
-        .prepare_cached("SELECT run, at_ms, query, records, checksum FROM exposures ORDER BY number DESC LIMIT ?1")
-        .map_err(Error::sqlite(doing))?;
-    let mut rows = select.query([limit as i64]).map_err(Error::sqlite(doing))?;
-    let mut exposures = Vec::new();
-    while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
-        let read = || -> rusqlite::Result<(String, i64, String, Vec<u8>, i64)> {
-            Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?, columns.get(3)?, columns.get(4)?))
-        };
-        let (run, at_ms, query, records, checksum) = match read() {
-            Ok(row) => row,
-            Err(error) if is_damage(&error) => continue,
-            Err(source) => return Err(Error::Sqlite { doing, source }),
-        };
-        match from_ms(at_ms).filter(|_| exposure_checksum(&run, at_ms, &query, &records) == checksum) {
-            Some(at) => {
-                let ids = records.as_chunks::<16>().0.iter().map(|bytes| RecordId::from_bytes(*bytes));
-                exposures.push(Exposure { run, records: ids.collect(), at, query });
-            }
-            None => tracing::warn!(run, "an exposure does not fit its checksum"),
-        }
-    }
-    Ok(exposures)
 }
 
 /// Numbers about the store.

@@ -59,6 +59,13 @@ const MIGRATIONS: &[M<'static>] = &[M::up(
         checksum INTEGER NOT NULL
     ) WITHOUT ROWID;
     ",
+), M::up(
+    "
+    ALTER TABLE exposures ADD COLUMN task TEXT;
+    ALTER TABLE exposures ADD COLUMN holdout INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE credit_resets (record BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL)
+        WITHOUT ROWID;
+    ",
 )];
 
 /// The newest schema version that this program understands.

@@ -25,6 +25,8 @@ pub fn check<S: Store>(mut open: impl FnMut() -> S) {
     lists_keep_to_their_filter(&open());
     sessions_learn_and_their_messages_have_neighbours(&open());
     exposures_come_back_newest_first(&open());
+    a_record_that_votes_for_itself_gains_nothing(&open());
+    credit_can_start_anew_and_a_holdout_is_kept(&open());
 }
 
 fn scope(path: &str) -> Scope {
@@ -258,13 +260,49 @@ fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
 fn exposures_come_back_newest_first(store: &dyn Store) {
     let at = Timestamp::from_second(1_800_000_000).expect("a time");
     let exposure =
-        |run: &str| Exposure {
-            run: run.to_owned(), records: vec![RecordId::new()], at, query: "怎么部署".to_owned()
-        };
-    let (one, two) = (exposure("r1"), exposure("r2"));
+        |run: &str| Exposure { at, ..Exposure::new(run, "怎么部署", vec![RecordId::new()]) };
+    let one = exposure("r1");
+    let two = Exposure { task: Some("deploy".to_owned()), holdout: true, ..exposure("r2") };
+    let version = store.trials_version().expect("the store answers");
     store.expose(one.clone()).expect("it is noted");
     store.expose(two.clone()).expect("it is noted");
-    assert_eq!(store.exposures(10).expect("the store answers"), [two, one]);
+    assert_eq!(store.exposures(10).expect("the store answers"), [two.clone(), one.clone()]);
     store.finish_run("r1", Outcome::Unknown, None).expect("it is noted");
     store.finish_run("r1", Outcome::Success, Some("tests pass")).expect("what is said again replaces");
+    assert_ne!(store.trials_version().expect("the store answers"), version);
+    store.expose(Exposure { at, ..Exposure::new("r1", "again", vec![one.records[0], two.records[0]]) }).expect("noted");
+    let trials = store.trials(10).expect("the store answers");
+    assert_eq!(trials.iter().map(|trial| trial.run.as_str()).collect::<Vec<_>>(), ["r1", "r2"], "oldest first");
+    assert_eq!(trials[0].records, [one.records[0], two.records[0]], "what was given twice was given once");
+    assert_eq!((trials[0].outcome, trials[0].reason.as_deref()), (Some(Outcome::Success), Some("tests pass")));
+    assert_eq!((trials[1].outcome, trials[1].holdout, trials[1].task.as_deref()), (None, true, Some("deploy")));
+    store.expose(Exposure::new(" ", "x", Vec::new())).expect_err("a run has a name");
+    store.finish_run("", Outcome::Success, None).expect_err("a run has a name");
+}
+
+fn a_record_that_votes_for_itself_gains_nothing(store: &dyn Store) {
+    let mut own = note("a", "this run went well");
+    own.session = Some("run-1".to_owned());
+    let own = put_one(store, own);
+    let other = put_one(store, note("a", "from elsewhere"));
+    store.expose(Exposure::new("run-1", "q", vec![own, other])).expect("it is noted");
+    store.expose(Exposure::new("run-2", "q", vec![own])).expect("it is noted");
+    let trials = store.trials(10).expect("the store answers");
+    assert_eq!(trials[0].records, [other], "what came out of the run is not credited with it");
+    assert_eq!(trials[1].records, [own], "another run may speak for it");
+}
+
+fn credit_can_start_anew_and_a_holdout_is_kept(store: &dyn Store) {
+    let id = put_one(store, note("a", "doubted"));
+    let at = Timestamp::from_second(1_800_000_000).expect("a time");
+    let version = store.trials_version().expect("the store answers");
+    store.reset_credit(id, at).expect("it is noted");
+    assert_eq!(store.credit_resets().expect("the store answers"), [(id, at)]);
+    assert_ne!(store.trials_version().expect("the store answers"), version);
+    assert_eq!(store.holdout().expect("the store answers"), 0.0, "off until asked for");
+    store.set_holdout(0.1).expect("it is set");
+    assert_eq!(store.holdout().expect("the store answers"), 0.1);
+    for wrong in [-0.1, 1.0, f64::NAN] {
+        store.set_holdout(wrong).expect_err("no share of runs");
+    }
 }

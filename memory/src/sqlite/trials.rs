@@ -1,0 +1,291 @@
+//! What was given to runs and how they ended: exposures, runs, and where credit starts anew.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::row::{from_ms, is_damage, to_ms};
+use super::writer::Writing;
+use crate::error::{Error, Result};
+use crate::id::RecordId;
+use crate::record::Outcome;
+use crate::store::{EXPOSURE_RECORDS_MAX, EXPOSURE_TEXT_BYTES_MAX, Exposure, HOLDOUT_MAX, Trial};
+
+/// The entry of `meta` with the share of runs that are given nothing.
+const HOLDOUT: &str = "holdout";
+
+/// The entry of `meta` that counts what changed in these tables.
+const VERSION: &str = "trials_version";
+
+/// A query keeps its beginning.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(EXPOSURE_TEXT_BYTES_MAX)]
+}
+
+/// Notes that records were given to a run.
+///
+/// A record that came out of the same run is left out: it would be credited with the run that it tells of.
+pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
+    let doing = "note an exposure";
+    if exposure.run.trim().is_empty() || exposure.run.len() > EXPOSURE_TEXT_BYTES_MAX {
+        let reason = format!("a run's id is empty or longer than {EXPOSURE_TEXT_BYTES_MAX} bytes");
+        return Err(Error::Refused { reason });
+    }
+    if exposure.records.len() > EXPOSURE_RECORDS_MAX {
+        let reason = format!("{} records in one exposure, the limit is {EXPOSURE_RECORDS_MAX}", exposure.records.len());
+        return Err(Error::Refused { reason });
+    }
+    let connection = writing.connection();
+    let mut records = Vec::with_capacity(16 * exposure.records.len());
+    for id in &exposure.records {
+        let own: Option<String> = connection
+            .prepare_cached("SELECT s.name FROM records r JOIN sessions s ON s.number = r.session WHERE r.id = ?1")
+            .and_then(|mut select| select.query_row([id.as_bytes()], |columns| columns.get(0)).optional())
+            .map_err(Error::sqlite(doing))?;
+        if own.as_deref() != Some(exposure.run.as_str()) {
+            records.extend_from_slice(id.as_bytes());
+        }
+    }
+    let (query, task) = (beginning(&exposure.query), exposure.task.as_deref().map(beginning));
+    let at_ms = to_ms(exposure.at);
+    let checksum = exposure_checksum(&exposure.run, at_ms, query, &records, task, exposure.holdout);
+    connection
+        .prepare_cached(
+            "INSERT INTO exposures (run, at_ms, query, records, checksum, task, holdout)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![exposure.run, at_ms, query, records, checksum, task, exposure.holdout])
+        })
+        .map_err(Error::sqlite(doing))?;
+    changed(connection)
+}
+
+/// The checksum of a row of exposures. Rows of the first schema have neither a task nor a holdout, and keep theirs.
+fn exposure_checksum(
+    run: &str,
+    at_ms: i64,
+    query: &str,
+    records: &[u8],
+    task: Option<&str>,
+    holdout: bool,
+) -> i64 {
+    let at = at_ms.to_le_bytes();
+    let mut parts = vec![run.as_bytes(), &at, query.as_bytes(), records];
+    if task.is_some() || holdout {
+        parts.push(if holdout { b"holdout" } else { b"given" });
+        parts.push(task.unwrap_or("\0").as_bytes());
+    }
+    checksum(&parts)
+}
+
+/// Notes how a run ended.
+pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, reason: Option<&str>) -> Result<()> {
+    if run.trim().is_empty() || run.len() > EXPOSURE_TEXT_BYTES_MAX {
+        let reason = format!("a run's id is empty or longer than {EXPOSURE_TEXT_BYTES_MAX} bytes");
+        return Err(Error::Refused { reason });
+    }
+    let at_ms = writing.now_ms;
+    let reason = reason.map(beginning);
+    let checksum = run_checksum(run, outcome.code(), reason, at_ms);
+    let connection = writing.connection();
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO runs (run, outcome, reason, at_ms, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![run, outcome.code(), reason, at_ms, checksum],
+        )
+        .map_err(Error::sqlite("note how a run ended"))?;
+    changed(connection)
+}
+
+fn run_checksum(run: &str, outcome: u8, reason: Option<&str>, at_ms: i64) -> i64 {
+    checksum(&[run.as_bytes(), &[outcome], reason.unwrap_or("\0").as_bytes(), &at_ms.to_le_bytes()])
+}
+
+fn checksum(parts: &[&[u8]]) -> i64 {
+    let mut sum = Xxh3::new();
+    for part in parts {
+        sum.update(&(part.len() as u64).to_le_bytes());
+        sum.update(part);
+    }
+    sum.digest() as i64
+}
+
+fn changed(connection: &Connection) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        )
+        .and_then(|mut count| count.execute([VERSION]))
+        .map_err(Error::sqlite("count a change of what runs were given"))?;
+    Ok(())
+}
+
+/// A number that changes with these tables.
+pub(super) fn version(connection: &Connection) -> Result<u64> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?1")
+        .and_then(|mut select| select.query_row([VERSION], |columns| columns.get(0)).optional())
+        .map_err(Error::sqlite("read what runs were given"))?;
+    Ok(found.unwrap_or(0) as u64)
+}
+
+/// The newest exposures, newest first; damaged rows are left out and logged.
+pub(super) fn exposures(connection: &Connection, limit: usize) -> Result<Vec<Exposure>> {
+    let doing = "read the exposures";
+    let mut select = connection
+        .prepare_cached(
+            "SELECT run, at_ms, query, records, checksum, task, holdout FROM exposures ORDER BY number DESC LIMIT ?1",
+        )
+        .map_err(Error::sqlite(doing))?;
+    let mut rows = select.query([i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(Error::sqlite(doing))?;
+    let mut exposures = Vec::new();
+    while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
+        type Columns = (String, i64, String, Vec<u8>, i64, Option<String>, bool);
+        let read = || -> rusqlite::Result<Columns> {
+            Ok((
+                columns.get(0)?,
+                columns.get(1)?,
+                columns.get(2)?,
+                columns.get(3)?,
+                columns.get(4)?,
+                columns.get(5)?,
+                columns.get(6)?,
+            ))
+        };
+        let (run, at_ms, query, records, checksum, task, holdout) = match read() {
+            Ok(row) => row,
+            Err(error) if is_damage(&error) => continue,
+            Err(source) => return Err(Error::Sqlite { doing, source }),
+        };
+        let fits = exposure_checksum(&run, at_ms, &query, &records, task.as_deref(), holdout) == checksum;
+        match from_ms(at_ms).filter(|_| fits) {
+            Some(at) => {
+                let ids = records.as_chunks::<16>().0.iter().map(|bytes| RecordId::from_bytes(*bytes));
+                exposures.push(Exposure { run, records: ids.collect(), at, query, task, holdout });
+            }
+            None => tracing::warn!(run, "an exposure does not fit its checksum"),
+        }
+    }
+    Ok(exposures)
+}
+
+/// The newest runs that were given something, oldest first.
+pub(super) fn trials(connection: &Connection, limit: usize) -> Result<Vec<Trial>> {
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    // A run is given something once as a rule, so that as many exposures hold about as many runs.
+    for exposure in exposures(connection, limit)?.into_iter().rev() {
+        match places.get(&exposure.run) {
+            Some(&place) => {
+                let trial = &mut trials[place];
+                for id in exposure.records {
+                    if !trial.records.contains(&id) {
+                        trial.records.push(id);
+                    }
+                }
+                // What was given once was given, whatever is said later.
+                trial.holdout &= exposure.holdout;
+                trial.task = trial.task.take().or(exposure.task);
+            }
+            None => {
+                places.insert(exposure.run.clone(), trials.len());
+                let mut records: Vec<RecordId> = Vec::with_capacity(exposure.records.len());
+                for id in exposure.records {
+                    if !records.contains(&id) {
+                        records.push(id);
+                    }
+                }
+                trials.push(Trial {
+                    run: exposure.run,
+                    at: exposure.at,
+                    query: exposure.query,
+                    task: exposure.task,
+                    holdout: exposure.holdout,
+                    records,
+                    outcome: None,
+                    reason: None,
+                });
+            }
+        }
+    }
+    for trial in &mut trials {
+        if let Some((outcome, reason)) = ended(connection, &trial.run)? {
+            (trial.outcome, trial.reason) = (Some(outcome), reason);
+        }
+    }
+    Ok(trials)
+}
+
+/// How a run ended; a damaged row says nothing and is logged.
+fn ended(connection: &Connection, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
+    let doing = "read how runs ended";
+    let found = connection
+        .prepare_cached("SELECT outcome, reason, at_ms, checksum FROM runs WHERE run = ?1")
+        .map_err(Error::sqlite(doing))?
+        .query_row([run], |columns| {
+            Ok((columns.get::<_, u8>(0)?, columns.get::<_, Option<String>>(1)?, columns.get(2)?, columns.get(3)?))
+        })
+        .optional();
+    let (code, reason, at_ms, checksum): (u8, Option<String>, i64, i64) = match found {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(None),
+        Err(error) if is_damage(&error) => return Ok(None),
+        Err(source) => return Err(Error::Sqlite { doing, source }),
+    };
+    let outcome = Outcome::from_code(code).filter(|_| run_checksum(run, code, reason.as_deref(), at_ms) == checksum);
+    if outcome.is_none() {
+        tracing::warn!(run, "how a run ended does not fit its checksum");
+    }
+    Ok(outcome.map(|outcome| (outcome, reason)))
+}
+
+/// From `at` on a record's credit starts anew.
+pub(super) fn reset_credit(writing: &mut Writing, id: RecordId, at: Timestamp) -> Result<()> {
+    let at_ms = to_ms(at);
+    let connection = writing.connection();
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO credit_resets (record, at_ms, checksum) VALUES (?1, ?2, ?3)",
+            params![id.as_bytes(), at_ms, checksum(&[id.as_bytes(), &at_ms.to_le_bytes()])],
+        )
+        .map_err(Error::sqlite("start a record's credit anew"))?;
+    changed(connection)
+}
+
+/// Where records' credit starts anew.
+pub(super) fn credit_resets(connection: &Connection) -> Result<Vec<(RecordId, Timestamp)>> {
+    let doing = "read where credit starts anew";
+    let mut select = connection
+        .prepare_cached("SELECT record, at_ms, checksum FROM credit_resets")
+        .map_err(Error::sqlite(doing))?;
+    let rows: Vec<([u8; 16], i64, i64)> = select
+        .query_map([], |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)))
+        .and_then(Iterator::collect)
+        .map_err(Error::sqlite(doing))?;
+    let fitting = rows.into_iter().filter(|(id, at_ms, sum)| checksum(&[id, &at_ms.to_le_bytes()]) == *sum);
+    Ok(fitting.filter_map(|(id, at_ms, _)| Some((RecordId::from_bytes(id), from_ms(at_ms)?))).collect())
+}
+
+/// The share of runs that are given nothing.
+pub(super) fn holdout(connection: &Connection) -> Result<f64> {
+    let found: Option<f64> = connection
+        .query_row("SELECT CAST(value AS REAL) FROM meta WHERE name = ?1", [HOLDOUT], |columns| columns.get(0))
+        .optional()
+        .map_err(Error::sqlite("read the holdout"))?;
+    Ok(found.unwrap_or(0.0).clamp(0.0, HOLDOUT_MAX))
+}
+
+/// Sets the share of runs that are given nothing.
+pub(super) fn set_holdout(writing: &mut Writing, share: f64) -> Result<()> {
+    if !(0.0..=HOLDOUT_MAX).contains(&share) {
+        return Err(Error::Refused { reason: format!("a holdout of {share} is not between 0 and {HOLDOUT_MAX}") });
+    }
+    writing
+        .connection()
+        .execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![HOLDOUT, share])
+        .map_err(Error::sqlite("set the holdout"))?;
+    Ok(())
+}
