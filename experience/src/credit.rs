@@ -246,7 +246,8 @@ impl Ledger {
         }
         let counts = |id: &&RecordId| self.resets.get(id).is_none_or(|from| trial.at >= *from);
         let mut seen = HashSet::new();
-        let given: Vec<RecordId> = trial.records.iter().filter(counts).filter(|id| seen.insert(**id)).copied().collect();
+        let given: Vec<RecordId> =
+            trial.records.iter().filter(counts).filter(|id| seen.insert(**id)).copied().collect();
         for id in &given {
             let book = self.records.entry(*id).or_default();
             book.all.add(success);
@@ -293,10 +294,7 @@ impl Ledger {
     fn blame(&self, book: &Book) -> f64 {
         let weight = |id: &RecordId| self.records.get(id).map_or(1.0, |book| book.evidence.exp());
         let own = book.evidence.exp();
-        book.failures
-            .iter()
-            .map(|company| own / company.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE))
-            .sum()
+        book.failures.iter().map(|company| own / company.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE)).sum()
     }
 
     /// Whether a record belongs on probation now, and whether it is to be quarantined.

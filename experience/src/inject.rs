@@ -81,9 +81,9 @@ impl Inject {
 /// Whether a run belongs to the holdout: decided by its id alone, so that asking again answers the same.
 pub fn is_held_out(run: &str, share: f64) -> bool {
     // FNV-1a with a last mix: ids that count up must not fall on one side.
-    let mut hash = run.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let mut hash = run
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;

@@ -206,9 +206,13 @@ mod tests {
 
     #[test]
     fn the_interval_of_the_holdout_effect_covers_the_truth() {
-        for (with, without, share, runs) in
-            [(0.9, 0.6, 0.1, 200), (0.7, 0.7, 0.2, 100), (0.5, 0.4, 0.3, 60), (0.95, 0.3, 0.1, 120), (0.3, 0.5, 0.5, 40)]
-        {
+        for (with, without, share, runs) in [
+            (0.9, 0.6, 0.1, 200),
+            (0.7, 0.7, 0.2, 100),
+            (0.5, 0.4, 0.3, 60),
+            (0.95, 0.3, 0.1, 120),
+            (0.3, 0.5, 0.5, 40),
+        ] {
             let (mut covered, mut all) = (0, 0);
             for seed in 0..rounds(200) {
                 let mut dice = Dice::new(seed + 99_000);

@@ -358,14 +358,7 @@ fn is_false(value: &bool) -> bool {
 impl Exposure {
     /// These records were given to a run, now, for this query.
     pub fn new(run: impl Into<String>, query: impl Into<String>, records: Vec<RecordId>) -> Exposure {
-        Exposure {
-            run: run.into(),
-            records,
-            at: Timestamp::now(),
-            query: query.into(),
-            task: None,
-            holdout: false,
-        }
+        Exposure { run: run.into(), records, at: Timestamp::now(), query: query.into(), task: None, holdout: false }
     }
 }
 

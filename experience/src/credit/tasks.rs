@@ -52,9 +52,8 @@ impl Tasks {
                 *shared.entry(*kind).or_default() += 1;
             }
         }
-        let alike = |kind: usize, shared: usize| {
-            2.0 * shared as f64 / (self.kinds[kind].words + words.len()).max(1) as f64
-        };
+        let alike =
+            |kind: usize, shared: usize| 2.0 * shared as f64 / (self.kinds[kind].words + words.len()).max(1) as f64;
         // The oldest of the most alike, so that the order of a map does not decide.
         let best = shared
             .into_iter()

@@ -1,6 +1,5 @@
 //! What every [`super::Memory`] keeps, as one function that all implementations pass.
 
-
 use super::{Memory, Query};
 use crate::id::RecordId;
 use crate::record::{Note, Origin, Outcome, Record};

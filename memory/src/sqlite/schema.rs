@@ -22,8 +22,9 @@ const CACHE_KIB: i64 = 8 * 1024;
 
 /// Each released schema, in order; the number of a version is its place, counted from 1.
 /// A migration that was released is never edited.
-const MIGRATIONS: &[M<'static>] = &[M::up(
-    "
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(
+        "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
     CREATE TABLE scopes (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     CREATE TABLE sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -59,14 +60,16 @@ const MIGRATIONS: &[M<'static>] = &[M::up(
         checksum INTEGER NOT NULL
     ) WITHOUT ROWID;
     ",
-), M::up(
-    "
+    ),
+    M::up(
+        "
     ALTER TABLE exposures ADD COLUMN task TEXT;
     ALTER TABLE exposures ADD COLUMN holdout INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE credit_resets (record BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL)
         WITHOUT ROWID;
     ",
-)];
+    ),
+];
 
 /// The newest schema version that this program understands.
 const SUPPORTED: u32 = MIGRATIONS.len() as u32;

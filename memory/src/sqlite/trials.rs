@@ -64,14 +64,7 @@ pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
 }
 
 /// The checksum of a row of exposures. Rows of the first schema have neither a task nor a holdout, and keep theirs.
-fn exposure_checksum(
-    run: &str,
-    at_ms: i64,
-    query: &str,
-    records: &[u8],
-    task: Option<&str>,
-    holdout: bool,
-) -> i64 {
+fn exposure_checksum(run: &str, at_ms: i64, query: &str, records: &[u8], task: Option<&str>, holdout: bool) -> i64 {
     let at = at_ms.to_le_bytes();
     let mut parts = vec![run.as_bytes(), &at, query.as_bytes(), records];
     if task.is_some() || holdout {
@@ -258,9 +251,8 @@ pub(super) fn reset_credit(writing: &mut Writing, id: RecordId, at: Timestamp) -
 /// Where records' credit starts anew.
 pub(super) fn credit_resets(connection: &Connection) -> Result<Vec<(RecordId, Timestamp)>> {
     let doing = "read where credit starts anew";
-    let mut select = connection
-        .prepare_cached("SELECT record, at_ms, checksum FROM credit_resets")
-        .map_err(Error::sqlite(doing))?;
+    let mut select =
+        connection.prepare_cached("SELECT record, at_ms, checksum FROM credit_resets").map_err(Error::sqlite(doing))?;
     let rows: Vec<([u8; 16], i64, i64)> = select
         .query_map([], |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)))
         .and_then(Iterator::collect)

@@ -259,8 +259,7 @@ fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
 
 fn exposures_come_back_newest_first(store: &dyn Store) {
     let at = Timestamp::from_second(1_800_000_000).expect("a time");
-    let exposure =
-        |run: &str| Exposure { at, ..Exposure::new(run, "怎么部署", vec![RecordId::new()]) };
+    let exposure = |run: &str| Exposure { at, ..Exposure::new(run, "怎么部署", vec![RecordId::new()]) };
     let one = exposure("r1");
     let two = Exposure { task: Some("deploy".to_owned()), holdout: true, ..exposure("r2") };
     let version = store.trials_version().expect("the store answers");
