@@ -117,12 +117,7 @@ fn fill(store: &SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
     store.forget(&[purge], started)?;
     store.purge(started + SignedDuration::from_secs(1))?;
     store.forget(&[forget], "2999-01-01T00:00:00Z".parse()?)?;
-    store.expose(Exposure {
-        run: "run-1".to_owned(),
-        records: vec![shown, ids[4]],
-        at: started,
-        query: "deploy the shop".to_owned(),
-    })?;
+    store.expose(Exposure { at: started, ..Exposure::new("run-1", "deploy the shop", vec![shown, ids[4]]) })?;
     store.finish_run("run-1", Outcome::Success, Some("all tests pass"))?;
     Ok(())
 }
