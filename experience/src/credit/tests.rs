@@ -73,7 +73,7 @@ fn planted(seed: u64, base: f64, harmful_rate: f64, before: usize, company: usiz
     let mut world = World::new(seed, base, harmful_rate);
     let harmful = RecordId::new();
     let harmless: Vec<RecordId> = (0..company).map(|_| RecordId::new()).collect();
-    let mut matching = |world: &mut World| -> Vec<RecordId> {
+    let matching = |world: &mut World| -> Vec<RecordId> {
         harmless.iter().filter(|_| world.dice.roll() < 0.75).copied().collect()
     };
     for _ in 0..before {
