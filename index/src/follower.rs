@@ -115,7 +115,11 @@ pub fn should_follow(store: &dyn Store, index: &dyn Index) -> Result<bool> {
     if head.seq - applied > TAIL_RECORDS_LONG {
         return Ok(true);
     }
-    let changes = store.changes(applied, TAIL_RECORDS_LONG as usize)?.changes;
+    let changes = match store.changes(applied, TAIL_RECORDS_LONG as usize) {
+        Ok(read) => read.changes,
+        Err(harness_memory::Error::Folded { .. }) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
     let rows: Vec<_> = changes.iter().map(|change| change.row).collect();
     let found = store.get_rows(&rows)?.into_iter().filter_map(Lookup::found);
     Ok(found.map(|stored| stored.record.text().len()).sum::<usize>() > TAIL_BYTES_LONG)
@@ -161,8 +165,14 @@ pub fn follow(
         } else if active.elapsed() >= idle {
             return Ok(());
         } else if settled && purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
-            store.purge(Timestamp::now())?;
+            let now = Timestamp::now();
+            let removed = store.purge(now)?;
             purged = Some(Instant::now());
+            if removed > 0 {
+                advance(store, indexes, stop)?;
+                expunge(indexes);
+            }
+            fold(store, indexes, now)?;
             continue;
         }
         thread::sleep(if active.elapsed() < QUIET_AFTER || waiting_since.is_some() {
@@ -200,6 +210,33 @@ fn settle(indexes: &mut [Box<dyn Index>]) {
     for index in indexes {
         if let Err(error) = index.settle() {
             tracing::warn!(index = index.name(), %error, "an index does not settle");
+        }
+    }
+}
+
+/// Removes from the log what every index has passed and is old enough.
+pub fn fold(store: &dyn Store, indexes: &mut [Box<dyn Index>], now: Timestamp) -> Result<()> {
+    let mut applied = store.head()?;
+    for index in indexes {
+        match index.applied()? {
+            Some(position) if belongs(store, &position)? => {
+                if position.seq < applied.seq {
+                    applied = position;
+                }
+            }
+            // It has everything before it.
+            _ => return Ok(()),
+        }
+    }
+    store.fold(&applied, now)?;
+    Ok(())
+}
+
+/// Removes from the indexes what they keep of records that are gone.
+pub fn expunge(indexes: &mut [Box<dyn Index>]) {
+    for index in indexes {
+        if let Err(error) = index.expunge() {
+            tracing::warn!(index = index.name(), %error, "an index still holds words of what was removed");
         }
     }
 }

@@ -36,6 +36,11 @@ pub trait Index: Send {
         Ok(())
     }
 
+    /// Removes what it still keeps of records that are gone, such as the words of deleted documents.
+    fn expunge(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What it says of itself.
     fn status(&self) -> Result<Status>;
 

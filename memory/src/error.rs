@@ -87,6 +87,22 @@ pub enum Error {
         cause: String,
     },
 
+    /// The log no longer begins so early: changes that every index had passed were removed from it.
+    #[error("the changes after {after} are no longer kept, the log begins with {first}: begin anew")]
+    Folded {
+        /// The position that was asked for.
+        after: u64,
+        /// The first change that is kept.
+        first: u64,
+    },
+
+    /// Nothing is written to this scope.
+    #[error("the scope {scope} is read-only")]
+    ReadOnlyScope {
+        /// The scope.
+        scope: crate::Scope,
+    },
+
     /// The named record does not exist.
     #[error("there is no record {id}")]
     NoRecord {

@@ -20,6 +20,11 @@ impl Admitted {
         &self.0
     }
 
+    /// A record of one store on its way to a copy of it: it passed the intake once.
+    pub(crate) fn from_store(record: Record) -> Admitted {
+        Admitted(record)
+    }
+
     /// The record, given up.
     pub fn into_record(self) -> Record {
         self.0

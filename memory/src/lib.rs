@@ -9,10 +9,13 @@
 //! - [`session`]: transcripts as a whole
 //! - [`intake`]: redaction and echo check, the only way to [`store::Store::put`]
 //! - [`redact`], [`marker`]: the two halves of the intake
+//! - [`export`]: everything as JSON Lines and back, and as a folder to read
 //! - [`import`]: transcripts of other tools
+//! - [`suspicion`]: text that speaks to a model instead of about the work
 
 pub mod change;
 pub mod error;
+pub mod export;
 pub mod id;
 pub mod import;
 pub mod intake;
@@ -24,6 +27,7 @@ pub mod scope;
 pub mod session;
 pub mod sqlite;
 pub mod store;
+pub mod suspicion;
 
 pub use change::{Change, ChangeKind, Position, Seq};
 pub use error::{Error, Result};

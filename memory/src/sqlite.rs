@@ -5,23 +5,31 @@
 //! - `put`, `edit`: what is written
 //! - `read`: what is read; `row`: one row, its checksum, and what it decodes to
 //! - `codec`: bodies in zstd with a dictionary
+//! - `carry`: what exports and imports move; `backup`: copies of a live store and their way back
+//! - `scrub`: dictionaries without the text of what is gone
+//! - `retention`: how long records are kept; `fold`: removing the beginning of the log
 //! - `head`: the small file that notices a lost tail
 //! - `trials`: what was given to runs and how they ended
 //! - `check`: reading everything and reporting what does not fit
 
+mod backup;
+mod carry;
 mod check;
 mod codec;
 mod edit;
+mod fold;
 mod head;
 mod put;
 mod read;
+mod retention;
 mod row;
 mod schema;
+mod scrub;
 mod trials;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -31,14 +39,17 @@ use crate::error::{Error, Result};
 use crate::id::{IdPrefix, RecordId, StoreId};
 use crate::intake::Admitted;
 use crate::record::Outcome;
-use crate::scope::ReadSet;
+use crate::scope::{ReadSet, Scope};
 use crate::session::Session;
 use crate::store::{
     Beside, Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row,
     SessionEntry, Store, Trial,
 };
 
+pub use backup::{BackedUp, Restored, restore};
+pub use carry::{Became, Carry, CarryIn};
 pub use head::LostTail;
+pub use retention::Retention;
 
 use self::row::RowReader;
 use self::writer::Writer;
@@ -64,12 +75,31 @@ struct Shared {
     store: StoreId,
     /// The first failure after which the disk's state is unknown.
     fault: OnceLock<String>,
+    /// Scopes that nothing is written to.
+    read_only: RwLock<Arc<ReadSet>>,
 }
 
 /// A connection for reading, and what reading rows with it has prepared.
 struct Reader {
     connection: Connection,
     rows: RowReader,
+    /// The life of the store that `rows` knows the names of.
+    epoch: Option<u64>,
+}
+
+impl Reader {
+    fn new(connection: Connection) -> Reader {
+        Reader { connection, rows: RowReader::default(), epoch: None }
+    }
+
+    /// Names have other numbers after another process has restored a backup.
+    fn notice_restore(&mut self) {
+        let epoch = read::epoch(&self.connection).ok();
+        if epoch != self.epoch {
+            self.rows = RowReader::default();
+            self.epoch = epoch;
+        }
+    }
 }
 
 impl SqliteStore {
@@ -79,11 +109,12 @@ impl SqliteStore {
     /// end of the log was lost, a new epoch starts, and [`SqliteStore::lost_tail`] says what is missing.
     pub fn open(folder: &Path) -> Result<SqliteStore> {
         let (connection, store) = schema::open(folder)?;
-        let shared = Shared { folder: folder.to_owned(), store, fault: OnceLock::new() };
+        let read_only = RwLock::new(Arc::new(ReadSet::new([])));
+        let shared = Shared { folder: folder.to_owned(), store, fault: OnceLock::new(), read_only };
         Ok(SqliteStore {
             shared: Arc::new(shared),
             writer: OnceLock::new(),
-            idle_readers: Mutex::new(vec![Reader { connection, rows: RowReader::default() }]),
+            idle_readers: Mutex::new(vec![Reader::new(connection)]),
         })
     }
 
@@ -95,6 +126,22 @@ impl SqliteStore {
     /// The store's own name.
     pub fn id(&self) -> StoreId {
         self.shared.store
+    }
+
+    /// From now on nothing is written to these scopes through this handle: no record is added, changed or forgotten.
+    /// What is over or was forgotten before is still removed when its time has come.
+    pub fn set_read_only(&self, scopes: ReadSet) {
+        *self.shared.read_only.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(scopes);
+    }
+
+    /// Whether nothing may be written to this scope.
+    pub fn is_read_only(&self, scope: &Scope) -> bool {
+        self.shared.read_only.read().unwrap_or_else(PoisonError::into_inner).allows(scope)
+    }
+
+    /// The schema version of the database, which is the newest that this program knows.
+    pub fn version(&self) -> Result<u32> {
+        self.read(|reader| schema::version(&reader.connection))
     }
 
     /// What the `head` file showed to be missing, if a tail was ever lost and nobody has acknowledged it.
@@ -109,13 +156,10 @@ impl SqliteStore {
 
     /// Moves the write-ahead log into the database file, as far as readers allow, and shortens it.
     pub fn checkpoint(&self) -> Result<()> {
-        self.read(|reader| {
-            let run = |c: &Connection| c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            reader.connection.pragma_update(None, "query_only", false).map_err(Error::sqlite("checkpoint"))?;
-            let done = run(&reader.connection).map_err(Error::sqlite("checkpoint the store"));
-            reader.connection.pragma_update(None, "query_only", true).map_err(Error::sqlite("checkpoint"))?;
-            done
-        })
+        // A connection of its own: the log cannot be put away within a transaction.
+        schema::connect(&self.shared.folder, false)?
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(Error::sqlite("checkpoint the store"))
     }
 
     /// Runs `work` with a connection for reading, in one snapshot of the store.
@@ -123,9 +167,10 @@ impl SqliteStore {
         let idle = self.idle_readers().pop();
         let mut reader = match idle {
             Some(reader) => reader,
-            None => Reader { connection: schema::connect(&self.shared.folder, true)?, rows: RowReader::default() },
+            None => Reader::new(schema::connect(&self.shared.folder, true)?),
         };
         reader.connection.execute_batch("BEGIN").map_err(Error::sqlite("begin to read the store"))?;
+        reader.notice_restore();
         let result = work(&mut reader);
         // Ending a read transaction cannot lose anything; if it fails the connection is dropped.
         if reader.connection.execute_batch("COMMIT").is_ok() {
@@ -210,11 +255,20 @@ impl Store for SqliteStore {
         if self.read(|reader| edit::due(&reader.connection, now))?.is_empty() {
             return Ok(0);
         }
-        self.write(move |writing| edit::purge(writing, now))
+        let purged = self.write(move |writing| edit::purge(writing, now))?;
+        // The last call of a series looks through the rest of the store.
+        if purged > 0 && purged < edit::PURGE_MAX {
+            scrub::scrub(self)?;
+        }
+        Ok(purged)
+    }
+
+    fn fold(&self, applied: &Position, now: Timestamp) -> Result<u64> {
+        fold::fold(self, applied, now)
     }
 
     fn put_session(&self, session: Session) -> Result<()> {
-        self.write(move |writing| put::put_session(writing, session))
+        self.write(move |writing| put::put_session(writing, session).map(|_| ()))
     }
 
     fn sessions(&self, scopes: &ReadSet, limit: usize) -> Result<Vec<SessionEntry>> {

@@ -230,7 +230,8 @@ pub trait Store: Send + Sync {
     /// The position that this store has at `seq`: `None` where the log does not reach, or was folded.
     fn position_at(&self, seq: Seq) -> Result<Option<Position>>;
 
-    /// At most `limit` changes after `after`, oldest first.
+    /// At most `limit` changes after `after`, oldest first. Where the log no longer begins so early it is
+    /// [`Error::Folded`](crate::Error::Folded): whoever asks must begin anew from the records.
     fn changes(&self, after: Seq, limit: usize) -> Result<Changes>;
 
     /// Adds records in order, all or none, and answers one [`Put`] for each.
@@ -267,6 +268,13 @@ pub trait Store: Send + Sync {
     /// Removes the text of what was forgotten and whose time to undo has passed, or that expired,
     /// before `now`. Answers how many records it removed.
     fn purge(&self, now: Timestamp) -> Result<usize>;
+
+    /// Removes the beginning of the log: changes that are covered by `applied`, the position that every index has
+    /// passed, and older than a week. Answers how many. Who asks for changes before them is answered
+    /// [`Error::Folded`](crate::Error::Folded).
+    fn fold(&self, _applied: &Position, _now: Timestamp) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Adds a session or what is newly known of it, by its source and id.
     fn put_session(&self, session: Session) -> Result<()>;

@@ -222,6 +222,16 @@ impl Index for MeaningIndex {
         Ok(())
     }
 
+    fn expunge(&mut self) -> Result<()> {
+        if self.applied()?.is_none() {
+            return Ok(());
+        }
+        if self.writer.is_none() {
+            self.writer = Some(Writer::open(&self.folder, &self.cache, &self.space)?);
+        }
+        self.writer.as_mut().map_or(Ok(()), Writer::expunge)
+    }
+
     fn settle(&mut self) -> Result<()> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         writer.settle()

@@ -195,6 +195,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the rows anew without those of records that are gone, and forgets the embeddings of their texts.
+    pub(super) fn expunge(&mut self) -> Result<()> {
+        let rebuilt = self.index.snapshot(Partition::default()).rebuild()?;
+        self.index.adopt(rebuilt)?;
+        self.facts.compact(&self.folder.join(FACTS))?;
+        let Writer { index, cache, .. } = self;
+        cache.retain(|content| index.holds(content))
+    }
+
     /// Writes the pace down. It is a courtesy: that it cannot be written harms nothing.
     fn tell(&mut self, after_commit: bool) {
         if self.told.is_some_and(|told| told.elapsed() < PACE_EVERY) && !after_commit {

@@ -331,6 +331,15 @@ impl Index for TextIndex {
         Ok(())
     }
 
+    fn expunge(&mut self) -> Result<()> {
+        let Some(folder) = self.standing() else { return Ok(()) };
+        if open_index(&folder)?.is_none() {
+            return Ok(());
+        }
+        let writer = self.open_writer()?;
+        guarded(|| writer.expunge())
+    }
+
     fn settle(&mut self) -> Result<()> {
         if let Some(writer) = self.writer.take() {
             guarded(|| writer.settle())?;

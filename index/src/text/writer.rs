@@ -115,6 +115,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes anew the segments that hold deleted documents, without them, and removes the old files.
+    pub(crate) fn expunge(&mut self) -> Result<()> {
+        let expunging = "remove what is gone from";
+        let segments = self.writer.index().searchable_segment_metas().map_err(Error::text(expunging))?;
+        for segment in segments.iter().filter(|segment| segment.has_deletes()) {
+            self.writer.merge(&[segment.id()]).wait().map_err(Error::text(expunging))?;
+        }
+        self.writer.garbage_collect_files().wait().map_err(Error::text(expunging))?;
+        Ok(())
+    }
+
     /// Waits for merges and closes. A merge reads all of what it merges, so that damage is found here if anywhere.
     pub(crate) fn settle(self) -> Result<()> {
         let merged = self.writer.wait_merging_threads().map_err(Error::text("merge the segments of"));

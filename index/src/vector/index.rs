@@ -170,6 +170,11 @@ impl VectorIndex {
         }
     }
 
+    /// Whether it has a row for this content. After a rebuild that is so for contents that some key names, and no other.
+    pub fn holds(&self, content: &Content) -> bool {
+        self.keys.row_of_content(content).is_some()
+    }
+
     /// Lets `key` name a content that some key named before; false if the content is not known,
     /// and then nothing changes.
     ///

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, params};
 
 use super::row::is_damage;
-use super::{SqliteStore, read};
+use super::{SqliteStore, fold, read};
 use crate::change::{CHAIN_START, ChangeKind, chain_next};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
@@ -131,11 +131,13 @@ fn check_log(
         what,
         hint: "the indexes can be rebuilt (`harness index rebuild`); restore a backup to mend the log".to_owned(),
     };
-    // A log whose beginning was folded starts from the hash of its first entry.
-    let mut before: Option<(i64, [u8; 16])> = Some((0, CHAIN_START));
-    let mut seq = 0_i64;
+    // A log whose beginning was folded starts from the hash that was noted then.
+    let folded = store.read(|reader| fold::folded(&reader.connection))?;
+    let begins = folded.map_or((0, CHAIN_START), |folded| (folded.seq as i64, folded.chain));
+    let mut before: Option<(i64, [u8; 16])> = Some(begins);
+    let mut seq = begins.0;
     let mut put = std::collections::HashSet::new();
-    let mut whole = true;
+    let mut whole = folded.is_none();
     loop {
         let batch = store.read(|reader| {
             let mut select = reader
@@ -164,9 +166,7 @@ fn check_log(
             moved = true;
             let this = change.seq as i64;
             if let Some((last, chain)) = before {
-                if last == 0 && this > 1 {
-                    whole = false; // Folded.
-                } else if this != last + 1 {
+                if this != last + 1 {
                     findings.push(finding(format!("the change log jumps from {last} to {this}")));
                 } else if let Some(id) = ids.get(&change.row.0)
                     && chain_next(&chain, change.seq, change.kind, change.at_ms, id) != change.chain

@@ -64,6 +64,15 @@ impl Encoder {
             Some((number, bytes, _)) => (*number, bytes.as_slice()),
             None => (SHIPPED, SHIPPED_BYTES),
         };
+        Encoder::with(number, bytes)
+    }
+
+    /// An encoder with the dictionary that ships.
+    pub(super) fn shipped() -> Result<Encoder> {
+        Encoder::with(SHIPPED, SHIPPED_BYTES)
+    }
+
+    fn with(number: CodecNumber, bytes: &[u8]) -> Result<Encoder> {
         let prepare = || -> std::io::Result<Compressor<'static>> {
             let mut compressor = Compressor::with_dictionary(LEVEL, bytes)?;
             // The column says which dictionary it was: no need for its id in every frame.
@@ -72,6 +81,11 @@ impl Encoder {
         };
         let compressor = prepare().map_err(Error::io("prepare zstd for", "the store"))?;
         Ok(Encoder { number, compressor })
+    }
+
+    /// The number of the dictionary, if it is one of the store's own.
+    pub(super) fn own_number(&self) -> Option<CodecNumber> {
+        self.is_own().then_some(self.number)
     }
 
     /// Whether this encoder uses a dictionary trained on the store's own bodies.
@@ -152,11 +166,11 @@ pub(super) fn train(connection: &Connection, bodies: &[Vec<u8>]) -> Result<()> {
             return Ok(());
         }
     };
+    let number = super::scrub::next_number(connection, OWN_FIRST)?;
     connection
         .execute(
-            "INSERT INTO dictionaries (number, bytes, checksum)
-             VALUES ((SELECT max(?1, coalesce(max(number) + 1, 0)) FROM dictionaries), ?2, ?3)",
-            rusqlite::params![OWN_FIRST, bytes, xxh3_64(&bytes) as i64],
+            "INSERT INTO dictionaries (number, bytes, checksum) VALUES (?1, ?2, ?3)",
+            rusqlite::params![number, bytes, xxh3_64(&bytes) as i64],
         )
         .map_err(Error::sqlite("keep a dictionary"))?;
     Ok(())

@@ -1,9 +1,11 @@
 //! Changing, forgetting and purging records.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::put::tags_json;
+use super::put::{self, tags_json};
 use super::row::{self, RawRow, to_ms};
 use super::writer::Writing;
 use crate::change::ChangeKind;
@@ -14,10 +16,10 @@ use crate::record::Body;
 use crate::store::{Patch, Stored};
 
 /// The most records that one purge removes: keeps its transaction short. The next call goes on.
-const PURGE_MAX: usize = 1_000;
+pub(super) const PURGE_MAX: usize = 1_000;
 
 /// The record of this id for a change to it: its row as it stands and what it says.
-fn open(writing: &mut Writing, id: RecordId) -> Result<(RawRow, Option<Stored>)> {
+pub(super) fn open(writing: &mut Writing, id: RecordId) -> Result<(RawRow, Option<Stored>)> {
     let (connection, rows) = writing.rows();
     let raw = row::raw(connection, &id)?.ok_or(Error::NoRecord { id })?;
     match rows.decode(connection, raw.clone())? {
@@ -27,7 +29,7 @@ fn open(writing: &mut Writing, id: RecordId) -> Result<(RawRow, Option<Stored>)>
 }
 
 /// Writes a changed row back with its new checksum, and logs the change.
-fn save(writing: &mut Writing, mut raw: RawRow, stored: &Stored, kind: ChangeKind) -> Result<()> {
+pub(super) fn save(writing: &mut Writing, mut raw: RawRow, stored: &Stored, kind: ChangeKind) -> Result<()> {
     let record = &stored.record;
     raw.checksum = raw.checksum_with(record.scope.path(), &record.source, record.session.as_deref());
     let update = |connection: &Connection| -> rusqlite::Result<()> {
@@ -63,6 +65,7 @@ fn gone(doing: &'static str, id: RecordId) -> Error {
 pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Result<()> {
     let (mut raw, stored) = open(writing, id)?;
     let mut stored = stored.ok_or_else(|| gone("change", id))?;
+    writing.must_be_writable(&stored.record.scope)?;
     if stored.forgotten.is_some() {
         let reason = "it is forgotten; bring it back first".to_owned();
         return Err(Error::NotAllowed { doing: "change", id, reason });
@@ -83,9 +86,7 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
         };
         episode.outcome = outcome;
         episode.reason = reason;
-        let body = serde_json::to_vec(&stored.record.body)
-            .map_err(|error| Error::Refused { reason: format!("it cannot be written as JSON: {error}") })?;
-        let (codec, body) = writing.encode(body);
+        let (codec, body) = writing.encode(&stored.record.body)?;
         (raw.codec, raw.body) = (codec, Some(body));
     }
     save(writing, raw, &stored, ChangeKind::Update)
@@ -97,6 +98,7 @@ pub(super) fn forget(writing: &mut Writing, ids: &[RecordId], undo_until: Timest
     for id in ids {
         let (mut raw, stored) = open(writing, *id)?;
         let Some(stored) = stored.filter(|stored| stored.forgotten.is_none()) else { continue };
+        writing.must_be_writable(&stored.record.scope)?;
         raw.deleted_at_ms = Some(writing.now_ms);
         raw.undo_until_ms = Some(to_ms(undo_until));
         save(writing, raw, &stored, ChangeKind::Forget)?;
@@ -109,6 +111,7 @@ pub(super) fn forget(writing: &mut Writing, ids: &[RecordId], undo_until: Timest
 pub(super) fn undo_forget(writing: &mut Writing, id: RecordId) -> Result<()> {
     let (mut raw, stored) = open(writing, id)?;
     let Some(stored) = stored else { return Err(gone("bring back", id)) };
+    writing.must_be_writable(&stored.record.scope)?;
     if stored.forgotten.is_none() {
         return Err(Error::NotAllowed { doing: "bring back", id, reason: "it is not forgotten".to_owned() });
     }
@@ -140,6 +143,7 @@ pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<RecordI
 pub(super) fn purge(writing: &mut Writing, now: Timestamp) -> Result<usize> {
     let ids = due(writing.connection(), now)?;
     let mut purged = 0;
+    let mut sessions = HashSet::new();
     for id in ids {
         let (mut raw, stored) = match open(writing, id) {
             Ok(found) => found,
@@ -150,11 +154,21 @@ pub(super) fn purge(writing: &mut Writing, now: Timestamp) -> Result<usize> {
         let Some(stored) = stored else { continue };
         raw.deleted_at_ms = raw.deleted_at_ms.or(Some(writing.now_ms));
         raw.undo_until_ms = raw.undo_until_ms.or(Some(writing.now_ms));
-        raw.body = None;
-        raw.codec = super::codec::PLAIN;
-        raw.tags = None;
-        save(writing, raw, &stored, ChangeKind::Purge)?;
+        sessions.extend(raw.session);
+        empty(writing, raw, &stored)?;
         purged += 1;
     }
+    for session in sessions {
+        put::empty_session(writing.connection(), session)?;
+    }
     Ok(purged)
+}
+
+/// Removes what a row says; the rest of it stays.
+pub(super) fn empty(writing: &mut Writing, mut raw: RawRow, stored: &Stored) -> Result<()> {
+    raw.body = None;
+    raw.codec = super::codec::PLAIN;
+    raw.tags = None;
+    raw.pinned = false;
+    save(writing, raw, stored, ChangeKind::Purge)
 }

@@ -14,7 +14,7 @@ use crate::intake::Admitted;
 use crate::record::{Body, Record};
 use crate::scope::Scope;
 use crate::session::Session;
-use crate::store::Put;
+use crate::store::{Forgotten, Put};
 
 /// Names that rows refer to by number, as far as this writer has met them.
 #[derive(Default)]
@@ -79,33 +79,75 @@ pub(super) fn put(writing: &mut Writing, records: Vec<Admitted>) -> Result<Vec<P
 }
 
 fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
-    let session_name = record.session.as_deref();
-    let fingerprint =
-        record.key.as_deref().map(|key| provenance(record.scope.path(), &record.source, session_name, key));
-    let (connection, numbers) = writing.numbers();
-    let scope = numbers.scope(connection, &record.scope)?;
-    let source = numbers.source(connection, &record.source)?;
-    let session = match session_name {
-        Some(name) => Some(numbers.session(connection, name, &record.source, &record.scope)?),
-        None => None,
-    };
-    if let (Some(fingerprint), Some(key)) = (fingerprint, &record.key)
-        && let Some(known) = known(connection, fingerprint, scope, source, session, key)?
-    {
+    writing.must_be_writable(&record.scope)?;
+    let place = Place::of(writing, &record.scope, &record.source, record.session.as_deref(), record.key.as_deref())?;
+    if let Some(known) = place.known(writing.connection(), record.key.as_deref())? {
         return Ok(Put::Known(known));
     }
-    let body = serde_json::to_vec(&record.body)
-        .map_err(|error| Error::Refused { reason: format!("it cannot be written as JSON: {error}") })?;
-    let (codec, body) = writing.encode(body);
-    let mut raw = RawRow {
+    let id = record.id;
+    add(writing, &place, record, None)?;
+    Ok(Put::Added(id))
+}
+
+/// Where a record belongs: the numbers of its names, and the fingerprint of its provenance.
+pub(super) struct Place {
+    pub(super) scope: i64,
+    pub(super) source: i64,
+    pub(super) session: Option<i64>,
+    fingerprint: Option<i64>,
+}
+
+impl Place {
+    pub(super) fn of(
+        writing: &mut Writing,
+        scope: &Scope,
+        source: &str,
+        session: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Place> {
+        let (connection, numbers) = writing.numbers();
+        Ok(Place {
+            fingerprint: key.map(|key| provenance(scope.path(), source, session, key)),
+            session: match session {
+                Some(name) => Some(numbers.session(connection, name, source, scope)?),
+                None => None,
+            },
+            scope: numbers.scope(connection, scope)?,
+            source: numbers.source(connection, source)?,
+        })
+    }
+
+    /// The record of this provenance, if there is one.
+    pub(super) fn known(&self, connection: &Connection, key: Option<&str>) -> Result<Option<RecordId>> {
+        let (Some(fingerprint), Some(key)) = (self.fingerprint, key) else { return Ok(None) };
+        let find = || -> rusqlite::Result<Option<[u8; 16]>> {
+            connection
+                .prepare_cached(
+                    "SELECT id FROM records
+                     WHERE provenance = ?1 AND scope = ?2 AND source = ?3 AND session IS ?4 AND key = ?5",
+                )?
+                .query_row(
+                    params![fingerprint, self.scope, self.source, self.session, Key(key.to_owned())],
+                    |columns| columns.get(0),
+                )
+                .optional()
+        };
+        Ok(find().map_err(Error::sqlite("look for a record of the same provenance"))?.map(RecordId::from_bytes))
+    }
+}
+
+/// Adds a record that is not there yet, with the change that says so.
+pub(super) fn add(writing: &mut Writing, place: &Place, record: Record, forgotten: Option<Forgotten>) -> Result<()> {
+    let (codec, body) = writing.encode(&record.body)?;
+    let raw = RawRow {
         row: writing.next_row(),
         id: *record.id.as_bytes(),
         kind: record.kind().code(),
-        scope,
+        scope: place.scope,
         origin: record.origin.code(),
         trust: record.trust.code(),
-        source,
-        session,
+        source: place.source,
+        session: place.session,
         position: match &record.body {
             Body::Message(message) => Some(i64::from(message.position)),
             _ => None,
@@ -116,49 +158,41 @@ fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
         pinned: record.pinned,
         tags: tags_json(&record.tags),
         replaces: record.replaces.map(|id| *id.as_bytes()),
-        deleted_at_ms: None,
-        undo_until_ms: None,
+        deleted_at_ms: forgotten.map(|forgotten| to_ms(forgotten.deleted_at)),
+        undo_until_ms: forgotten.map(|forgotten| to_ms(forgotten.undo_until)),
         codec,
         body: Some(body),
         checksum: 0,
     };
-    raw.checksum = raw.checksum_with(record.scope.path(), &record.source, session_name);
-    insert(writing.connection(), &raw, fingerprint).map_err(|error| match error.sqlite_error_code() {
+    let last = forgotten.map(|_| ChangeKind::Forget);
+    insert(writing, place, raw, [record.scope.path(), &record.source], record.session.as_deref(), last)
+}
+
+/// Inserts a row with its checksum, and logs that it was put and what else became of it.
+pub(super) fn insert(
+    writing: &mut Writing,
+    place: &Place,
+    mut raw: RawRow,
+    [scope, source]: [&str; 2],
+    session: Option<&str>,
+    also: Option<ChangeKind>,
+) -> Result<()> {
+    raw.checksum = raw.checksum_with(scope, source, session);
+    let id = RecordId::from_bytes(raw.id);
+    insert_row(writing.connection(), &raw, place.fingerprint).map_err(|error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::ConstraintViolation) => {
-            Error::NotAllowed { doing: "add", id: record.id, reason: "there is a record of this id already".into() }
+            Error::NotAllowed { doing: "add", id, reason: "there is a record of this id already".into() }
         }
         _ => Error::Sqlite { doing: "add a record", source: error },
     })?;
-    writing.log(raw.row, &record.id, ChangeKind::Put)?;
-    Ok(Put::Added(record.id))
+    [ChangeKind::Put].into_iter().chain(also).try_for_each(|kind| writing.log(raw.row, &id, kind))
 }
 
 pub(super) fn tags_json(tags: &[String]) -> Option<String> {
     if tags.is_empty() { None } else { serde_json::to_string(tags).ok() }
 }
 
-/// The record of this provenance, if there is one.
-fn known(
-    connection: &Connection,
-    fingerprint: i64,
-    scope: i64,
-    source: i64,
-    session: Option<i64>,
-    key: &str,
-) -> Result<Option<RecordId>> {
-    let find = || -> rusqlite::Result<Option<[u8; 16]>> {
-        connection
-            .prepare_cached(
-                "SELECT id FROM records
-                 WHERE provenance = ?1 AND scope = ?2 AND source = ?3 AND session IS ?4 AND key = ?5",
-            )?
-            .query_row(params![fingerprint, scope, source, session, Key(key.to_owned())], |columns| columns.get(0))
-            .optional()
-    };
-    Ok(find().map_err(Error::sqlite("look for a record of the same provenance"))?.map(RecordId::from_bytes))
-}
-
-fn insert(connection: &Connection, raw: &RawRow, fingerprint: Option<i64>) -> rusqlite::Result<()> {
+fn insert_row(connection: &Connection, raw: &RawRow, fingerprint: Option<i64>) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO records (row, id, kind, scope, origin, trust, source, session, position, key, provenance,
@@ -192,18 +226,21 @@ fn insert(connection: &Connection, raw: &RawRow, fingerprint: Option<i64>) -> ru
     Ok(())
 }
 
-/// Adds a session, or what is newly known of it.
-pub(super) fn put_session(writing: &mut Writing, session: Session) -> Result<()> {
+/// Adds a session, or what is newly known of it; answers whether anything was new.
+pub(super) fn put_session(writing: &mut Writing, session: Session) -> Result<bool> {
+    writing.must_be_writable(&session.scope)?;
     let (connection, numbers) = writing.numbers();
     let key =
         (session.id.clone(), numbers.source(connection, &session.source)?, numbers.scope(connection, &session.scope)?);
     match find_session(connection, &key)? {
-        None => insert_session(connection, &key, &session).map(|_| ()),
+        None => insert_session(connection, &key, &session).map(|_| true),
+        // What was forgotten for good is not learned again, and a session's title is its messages' text.
+        Some((number, _)) if is_purged(connection, number)? => Ok(false),
         Some((number, known)) => {
             let mut merged = known.clone().unwrap_or_else(|| session.clone());
             merged.learn(session);
             if known.as_ref() == Some(&merged) {
-                return Ok(());
+                return Ok(false);
             }
             let (info, checksum) = session_info(&merged);
             connection
@@ -212,9 +249,43 @@ pub(super) fn put_session(writing: &mut Writing, session: Session) -> Result<()>
                     params![number, info, checksum],
                 )
                 .map_err(Error::sqlite("update a session"))?;
-            Ok(())
+            Ok(true)
         }
     }
+}
+
+/// Whether a session had records, and none of them has a text any more.
+fn is_purged(connection: &Connection, number: i64) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM records WHERE session = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM records WHERE session = ?1 AND body IS NOT NULL)",
+        )
+        .and_then(|mut select| select.query_row([number], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look at a session"))
+}
+
+/// Removes what is known of a session whose records are all gone for good.
+pub(super) fn empty_session(connection: &Connection, number: i64) -> Result<()> {
+    if !is_purged(connection, number)? {
+        return Ok(());
+    }
+    let doing = "empty a session";
+    let (name, source, scope): (String, String, String) = connection
+        .query_row(
+            "SELECT sessions.name, sources.name, scopes.name FROM sessions
+             JOIN sources ON sources.number = sessions.source JOIN scopes ON scopes.number = sessions.scope
+             WHERE sessions.number = ?1",
+            [number],
+            |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)),
+        )
+        .map_err(Error::sqlite(doing))?;
+    let Ok(scope) = Scope::parse(&scope) else { return Ok(()) };
+    let (info, checksum) = session_info(&Session::new(source, name, scope));
+    connection
+        .execute("UPDATE sessions SET info = ?2, checksum = ?3 WHERE number = ?1", params![number, info, checksum])
+        .map_err(Error::sqlite(doing))?;
+    Ok(())
 }
 
 fn session_info(session: &Session) -> (String, i64) {

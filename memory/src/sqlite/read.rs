@@ -3,9 +3,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::Reader;
 use super::put::parse_session;
 use super::row::{COLUMNS, to_ms};
+use super::{Reader, fold};
 use crate::change::{CHAIN_START, ChainHash, Change, ChangeKind, Position, Seq};
 use crate::error::{Error, Result};
 use crate::id::{IdPrefix, RecordId, StoreId};
@@ -25,9 +25,10 @@ pub(super) fn head(connection: &Connection, store: StoreId) -> Result<Position> 
     Ok(Position { store, epoch, seq, chain })
 }
 
-fn epoch(connection: &Connection) -> Result<u64> {
+pub(super) fn epoch(connection: &Connection) -> Result<u64> {
     let epoch: i64 = connection
-        .query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |columns| columns.get(0))
+        .prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")
+        .and_then(|mut select| select.query_row([], |columns| columns.get(0)))
         .map_err(Error::sqlite("read the store's epoch"))?;
     Ok(epoch as u64)
 }
@@ -38,8 +39,10 @@ fn position_columns(columns: &rusqlite::Row) -> rusqlite::Result<(u64, Seq, Chai
 
 /// The position at a place of the log.
 pub(super) fn position_at(connection: &Connection, store: StoreId, seq: Seq) -> Result<Option<Position>> {
-    if seq == 0 {
-        return Ok(Some(Position { store, epoch: epoch(connection)?, seq, chain: CHAIN_START }));
+    let begins = fold::folded(connection)?;
+    let begins = begins.map_or((0, CHAIN_START), |folded| (folded.seq, folded.chain));
+    if seq == begins.0 {
+        return Ok(Some(Position { store, epoch: epoch(connection)?, seq, chain: begins.1 }));
     }
     let found = connection
         .prepare_cached("SELECT (SELECT value FROM meta WHERE name = 'epoch'), seq, chain FROM changes WHERE seq = ?1")
@@ -52,6 +55,9 @@ pub(super) fn position_at(connection: &Connection, store: StoreId, seq: Seq) -> 
 pub(super) fn changes(connection: &Connection, store: StoreId, after: Seq, limit: usize) -> Result<Changes> {
     let doing = "read the change log";
     let head = head(connection, store)?;
+    if let Some(folded) = fold::folded(connection)?.filter(|folded| after < folded.seq) {
+        return Err(Error::Folded { after, first: folded.seq + 1 });
+    }
     let mut select = connection
         .prepare_cached("SELECT seq, row, kind, at_ms, chain FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2")
         .map_err(Error::sqlite(doing))?;
@@ -301,12 +307,26 @@ fn session_entries(
         }
     }
     found.sort_by_key(|(number, session)| (std::cmp::Reverse(session.started_at), std::cmp::Reverse(*number)));
-    found.truncate(limit);
     let mut count = connection
         .prepare_cached("SELECT count(*) FROM records WHERE session = ?1 AND kind = ?2 AND deleted_at_ms IS NULL")
         .map_err(Error::sqlite(doing))?;
-    found
-        .into_iter()
+    // A session whose records were all forgotten is forgotten with them: its title is their text.
+    let mut forgotten = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM records WHERE session = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM records WHERE session = ?1 AND deleted_at_ms IS NULL)",
+        )
+        .map_err(Error::sqlite(doing))?;
+    let mut kept = Vec::with_capacity(found.len().min(limit));
+    for (number, session) in found {
+        if kept.len() == limit {
+            break;
+        }
+        if !forgotten.query_row([number], |columns| columns.get::<_, bool>(0)).map_err(Error::sqlite(doing))? {
+            kept.push((number, session));
+        }
+    }
+    kept.into_iter()
         .map(|(number, session)| {
             let messages: i64 = count
                 .query_row(params![number, Kind::Message.code()], |columns| columns.get(0))

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::codec::{CodecNumber, Decoder};
 use crate::error::{Error, Result};
+use crate::export::Tombstone;
 use crate::id::RecordId;
 use crate::record::{Body, Kind, Origin, Record, Trust};
 use crate::scope::Scope;
@@ -46,7 +47,7 @@ pub(super) struct RawRow {
 }
 
 impl RawRow {
-    fn from_columns(columns: &rusqlite::Row) -> rusqlite::Result<RawRow> {
+    pub(super) fn from_columns(columns: &rusqlite::Row) -> rusqlite::Result<RawRow> {
         Ok(RawRow {
             row: columns.get(0)?,
             id: columns.get(1)?,
@@ -210,21 +211,10 @@ impl RowReader {
 
     /// The record of a raw row whether forgotten or not, or why it cannot be had.
     pub(super) fn decode(&mut self, connection: &Connection, raw: RawRow) -> Result<Result<Decoded, String>> {
-        let named = self.scope(connection, raw.scope)?.is_some()
-            && self.source(connection, raw.source)?.is_some()
-            && match raw.session {
-                Some(number) => self.session(connection, number)?.is_some(),
-                None => true,
-            };
-        if !named {
-            return Ok(Err("its scope, source or session cannot be read".to_owned()));
-        }
-        let scope = self.scopes[&raw.scope].clone();
-        let source = self.sources[&raw.source].clone();
-        let session = raw.session.map(|number| self.sessions[&number].clone());
-        if raw.checksum_with(scope.path(), &source, session.as_deref()) != raw.checksum {
-            return Ok(Err("its bytes do not fit its checksum".to_owned()));
-        }
+        let (scope, source, session) = match self.verified_names(connection, &raw)? {
+            Ok(names) => names,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let forgotten = match (raw.deleted_at_ms.and_then(from_ms), raw.undo_until_ms.and_then(from_ms)) {
             (Some(deleted_at), Some(undo_until)) => Some(Forgotten { deleted_at, undo_until }),
             _ => None,
@@ -260,6 +250,62 @@ impl RowReader {
             })
         };
         Ok(decode().map(|record| Decoded { stored: Some(Stored { row: Row(raw.row), record, forgotten }), forgotten }))
+    }
+
+    /// The names of a raw row's scope, source and session, when its checksum fits, or why they cannot be had.
+    pub(super) fn verified_names(
+        &mut self,
+        connection: &Connection,
+        raw: &RawRow,
+    ) -> Result<Result<(Scope, String, Option<String>), String>> {
+        let named = self.scope(connection, raw.scope)?.is_some()
+            && self.source(connection, raw.source)?.is_some()
+            && match raw.session {
+                Some(number) => self.session(connection, number)?.is_some(),
+                None => true,
+            };
+        if !named {
+            return Ok(Err("its scope, source or session cannot be read".to_owned()));
+        }
+        let scope = self.scopes[&raw.scope].clone();
+        let source = self.sources[&raw.source].clone();
+        let session = raw.session.map(|number| self.sessions[&number].clone());
+        if raw.checksum_with(scope.path(), &source, session.as_deref()) != raw.checksum {
+            return Ok(Err("its bytes do not fit its checksum".to_owned()));
+        }
+        Ok(Ok((scope, source, session)))
+    }
+
+    /// A stored body as it was before it was compressed, or why it cannot be had back.
+    pub(super) fn body(
+        &mut self,
+        connection: &Connection,
+        codec: CodecNumber,
+        stored: &[u8],
+    ) -> Result<Vec<u8>, String> {
+        self.decoder.decode(connection, codec, stored)
+    }
+
+    /// What is left of a purged row that [`RowReader::decode`] has just found whole.
+    pub(super) fn tombstone(&self, raw: &RawRow, forgotten: Option<Forgotten>) -> Option<Tombstone> {
+        Some(Tombstone {
+            id: RecordId::from_bytes(raw.id),
+            kind: Kind::from_code(raw.kind)?,
+            scope: self.scopes.get(&raw.scope)?.clone(),
+            origin: Origin::from_code(raw.origin)?,
+            trust: Trust::from_code(raw.trust)?,
+            source: self.sources.get(&raw.source)?.clone(),
+            session: match raw.session {
+                Some(number) => Some(self.sessions.get(&number)?.clone()),
+                None => None,
+            },
+            position: raw.position.and_then(|position| position.try_into().ok()),
+            key: raw.key.clone(),
+            created_at: from_ms(raw.created_at_ms)?,
+            expires_at: raw.expires_at_ms.and_then(from_ms),
+            replaces: raw.replaces.map(RecordId::from_bytes),
+            forgotten: forgotten?,
+        })
     }
 
     fn scope(&mut self, connection: &Connection, number: i64) -> Result<Option<&Scope>> {

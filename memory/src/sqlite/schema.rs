@@ -103,7 +103,7 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, StoreId)> {
     Ok((connection, store))
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -142,7 +142,7 @@ pub(super) fn connect(folder: &Path, read_only: bool) -> Result<Connection> {
     Ok(connection)
 }
 
-fn version(connection: &Connection) -> Result<u32> {
+pub(super) fn version(connection: &Connection) -> Result<u32> {
     connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(Error::sqlite("read the store's schema version"))

@@ -80,7 +80,17 @@ pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, rea
         let reason = format!("a run's id is empty or longer than {EXPOSURE_TEXT_BYTES_MAX} bytes");
         return Err(Error::Refused { reason });
     }
-    let at_ms = writing.now_ms;
+    note_run(writing, run, outcome, reason, writing.now_ms)
+}
+
+/// Notes how a run ended, and when that was said.
+pub(super) fn note_run(
+    writing: &Writing,
+    run: &str,
+    outcome: Outcome,
+    reason: Option<&str>,
+    at_ms: i64,
+) -> Result<()> {
     let reason = reason.map(beginning);
     let checksum = run_checksum(run, outcome.code(), reason, at_ms);
     let connection = writing.connection();
@@ -93,7 +103,8 @@ pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, rea
     changed(connection)
 }
 
-fn run_checksum(run: &str, outcome: u8, reason: Option<&str>, at_ms: i64) -> i64 {
+/// The checksum of a row of runs.
+pub(super) fn run_checksum(run: &str, outcome: u8, reason: Option<&str>, at_ms: i64) -> i64 {
     checksum(&[run.as_bytes(), &[outcome], reason.unwrap_or("\0").as_bytes(), &at_ms.to_le_bytes()])
 }
 

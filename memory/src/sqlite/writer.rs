@@ -16,6 +16,8 @@ use super::{Shared, head, read, schema};
 use crate::change::{ChainHash, ChangeKind, Position, Seq, chain_next};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
+use crate::record::Body;
+use crate::scope::{ReadSet, Scope};
 
 /// The most calls in one transaction: keeps it well under a second.
 const GROUP_MAX: usize = 64;
@@ -91,6 +93,7 @@ fn copy_of(error: &Error) -> Error {
     match error {
         Error::Sqlite { doing, source } => Error::Sqlite { doing, source: copy_of_sqlite(source) },
         Error::ReadOnly { cause } => Error::ReadOnly { cause: cause.clone() },
+        Error::ReadOnlyScope { scope } => Error::ReadOnlyScope { scope: scope.clone() },
         other => Error::Refused { reason: other.to_string() },
     }
 }
@@ -124,6 +127,10 @@ struct State {
     /// Bodies to train a dictionary on, until there is one.
     samples: Vec<Vec<u8>>,
     sample_bytes: usize,
+    /// The life of the store that the names belong to.
+    epoch: Option<u64>,
+    /// A dictionary that is there and cannot be used.
+    passed_over: Option<codec::CodecNumber>,
 }
 
 impl State {
@@ -137,6 +144,8 @@ impl State {
             encoder,
             samples: Vec::new(),
             sample_bytes: 0,
+            epoch: None,
+            passed_over: None,
         })
     }
 }
@@ -234,7 +243,33 @@ fn begin<'s>(shared: &Shared, state: &'s mut Option<State>) -> Result<Writing<'s
             return Err(error);
         }
     };
-    Ok(Writing { state, head, last_row, now_ms: Timestamp::now().as_millisecond() })
+    if state.epoch != Some(head.epoch) {
+        // Another process may have restored a backup: names have other numbers there.
+        state.numbers = Numbers::default();
+        state.rows = RowReader::default();
+        state.epoch = Some(head.epoch);
+    }
+    if let Err(error) = keep_dictionary(state) {
+        let _ = state.connection.execute_batch("ROLLBACK");
+        return Err(error);
+    }
+    let read_only = shared.read_only.read().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Writing { state, head, last_row, now_ms: Timestamp::now().as_millisecond(), read_only })
+}
+
+/// Takes the store's newest dictionary when it is not the encoder's: another process may have trained or removed one.
+fn keep_dictionary(state: &mut State) -> Result<()> {
+    let newest: Option<codec::CodecNumber> = state
+        .connection
+        .prepare_cached("SELECT max(number) FROM dictionaries")
+        .and_then(|mut select| select.query_row([], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look for a dictionary"))?;
+    if newest != state.encoder.own_number() && newest != state.passed_over {
+        state.encoder = Encoder::newest(&state.connection)?;
+        // A damaged one is not tried again with every write.
+        state.passed_over = newest.filter(|_| !state.encoder.is_own());
+    }
+    Ok(())
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
@@ -275,6 +310,7 @@ pub(super) struct Writing<'s> {
     last_row: i64,
     /// The time of all changes of this transaction, in milliseconds since 1970.
     pub(super) now_ms: i64,
+    read_only: Arc<ReadSet>,
 }
 
 /// A place in a transaction to come back to.
@@ -287,6 +323,11 @@ struct Mark {
 impl Writing<'_> {
     pub(super) fn connection(&self) -> &Connection {
         &self.state.connection
+    }
+
+    /// Refuses a scope that nothing is written to.
+    pub(super) fn must_be_writable(&self, scope: &Scope) -> Result<()> {
+        if self.read_only.allows(scope) { Err(Error::ReadOnlyScope { scope: scope.clone() }) } else { Ok(()) }
     }
 
     /// The connection together with what reads rows on it.
@@ -306,13 +347,15 @@ impl Writing<'_> {
     }
 
     /// The body as it is to be stored.
-    pub(super) fn encode(&mut self, body: Vec<u8>) -> (codec::CodecNumber, Vec<u8>) {
+    pub(super) fn encode(&mut self, body: &Body) -> Result<(codec::CodecNumber, Vec<u8>)> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Error::Refused { reason: format!("it cannot be written as JSON: {error}") })?;
         let state = &mut *self.state;
         if !state.encoder.is_own() && state.sample_bytes < codec::TRAIN_FROM_BYTES {
             state.sample_bytes += body.len();
             state.samples.push(body.clone());
         }
-        state.encoder.encode(body)
+        Ok(state.encoder.encode(body))
     }
 
     /// Appends a change to the log.
