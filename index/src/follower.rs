@@ -214,8 +214,8 @@ fn settle(indexes: &mut [Box<dyn Index>]) {
     }
 }
 
-/// Removes from the log what every index has passed and is old enough.
-pub fn fold(store: &dyn Store, indexes: &mut [Box<dyn Index>], now: Timestamp) -> Result<()> {
+/// Removes from the log what every index has passed and is old enough; answers how many changes.
+pub fn fold(store: &dyn Store, indexes: &mut [Box<dyn Index>], now: Timestamp) -> Result<u64> {
     let mut applied = store.head()?;
     for index in indexes {
         match index.applied()? {
@@ -225,11 +225,10 @@ pub fn fold(store: &dyn Store, indexes: &mut [Box<dyn Index>], now: Timestamp) -
                 }
             }
             // It has everything before it.
-            _ => return Ok(()),
+            _ => return Ok(0),
         }
     }
-    store.fold(&applied, now)?;
-    Ok(())
+    Ok(store.fold(&applied, now)?)
 }
 
 /// Removes from the indexes what they keep of records that are gone.

@@ -10,7 +10,7 @@
 //! - [`intake`]: redaction and echo check, the only way to [`store::Store::put`]
 //! - [`redact`], [`marker`]: the two halves of the intake
 //! - [`export`]: everything as JSON Lines and back, and as a folder to read
-//! - [`import`]: transcripts of other tools
+//! - [`import`]: transcripts of other tools; [`memories`]: what other memories hold
 //! - [`suspicion`]: text that speaks to a model instead of about the work
 
 pub mod change;
@@ -20,6 +20,7 @@ pub mod id;
 pub mod import;
 pub mod intake;
 pub mod marker;
+pub mod memories;
 pub mod memory;
 pub mod record;
 pub mod redact;

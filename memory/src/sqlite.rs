@@ -144,6 +144,18 @@ impl SqliteStore {
         self.read(|reader| schema::version(&reader.connection))
     }
 
+    /// Whether the store can be written to now: false when another process held it for the whole of the wait of five
+    /// seconds.
+    pub fn can_write(&self) -> Result<bool> {
+        let doing = "take the store's lock";
+        let connection = schema::connect(&self.shared.folder, false)?;
+        match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+            Ok(()) => Ok(true),
+            Err(error) if writer::is_busy(&error) => Ok(false),
+            Err(source) => Err(Error::Sqlite { doing, source }),
+        }
+    }
+
     /// What the `head` file showed to be missing, if a tail was ever lost and nobody has acknowledged it.
     pub fn lost_tail(&self) -> Result<Option<LostTail>> {
         self.read(|reader| head::lost_tail(&reader.connection))

@@ -49,39 +49,96 @@ impl Sign {
 /// Patterns over text in lower case, with compatibility forms folded, without invisible characters, and with each run
 /// of white space as one blank.
 static PATTERNS: &[(Sign, &str)] = &[
-    (Sign::Override, r"\b(ignore|disregard|forget|override|bypass|do not (follow|obey))\b.{0,40}\b(previous|prior|above|earlier|preceding|all|any|your|other|these|those|existing|original)\b.{0,40}\b(instruction|prompt|rule|direction|guideline|message|context|command|polic|constraint|safety)"),
-    (Sign::Override, r"\b(ignore|disregard|forget) (everything|all( of)?( that| this)?|anything) (above|before|you (were|have been) told|previously|prior|so far)"),
-    (Sign::Override, r"\b(your|the) (new|real|true|actual|updated) (instructions?|task|role|goal|objective|system prompt) (is|are|:)"),
+    (
+        Sign::Override,
+        r"\b(ignore|disregard|forget|override|bypass|do not (follow|obey))\b.{0,40}\b(previous|prior|above|earlier|preceding|all|any|your|other|these|those|existing|original)\b.{0,40}\b(instruction|prompt|rule|direction|guideline|message|context|command|polic|constraint|safety)",
+    ),
+    (
+        Sign::Override,
+        r"\b(ignore|disregard|forget) (everything|all( of)?( that| this)?|anything) (above|before|you (were|have been) told|previously|prior|so far)",
+    ),
+    (
+        Sign::Override,
+        r"\b(your|the) (new|real|true|actual|updated) (instructions?|task|role|goal|objective|system prompt) (is|are|:)",
+    ),
     (Sign::Override, r"\bnew (system )?(instructions?|prompt|directive|orders?) ?:"),
     (Sign::Override, r"\byou are (now|no longer) (?:a |an |the |in |dan\b|bound|restricted|allowed|free)"),
-    (Sign::Override, r"\b(act|behave|respond) as (if you (are|were) )?(an? )?(unrestricted|jailbroken|uncensored|dan\b|developer mode)"),
+    (
+        Sign::Override,
+        r"\b(act|behave|respond) as (if you (are|were) )?(an? )?(unrestricted|jailbroken|uncensored|dan\b|developer mode)",
+    ),
     (Sign::Override, r"\b(enable|enter|activate) (developer|god|debug|jailbreak|admin) mode\b"),
-    (Sign::Override, r"\b(assistant|ai|agent|model|claude|gpt|llm)s?,? (must|should|shall|has to|have to|will) (now|always|immediately|instead|first) (run|execute|call|send|reply|answer|say|output|reveal|print|delete|ignore)"),
-    (Sign::Override, r"(忽略|无视|無視|忽視|忘记|忘記|不要遵守|不要理会|不要理會)[^。\n]{0,12}(之前|以前|先前|以上|上面|前面|上述|所有|一切|任何|你的|系统|系統|原有|既有)[^。\n]{0,10}(指令|指示|提示|命令|规则|規則|要求|设定|設定|说明|說明|内容|內容)"),
+    (
+        Sign::Override,
+        r"\b(assistant|ai|agent|model|claude|gpt|llm)s?,? (must|should|shall|has to|have to|will) (now|always|immediately|instead|first) (run|execute|call|send|reply|answer|say|output|reveal|print|delete|ignore)",
+    ),
+    (
+        Sign::Override,
+        r"(忽略|无视|無視|忽視|忘记|忘記|不要遵守|不要理会|不要理會)[^。\n]{0,12}(之前|以前|先前|以上|上面|前面|上述|所有|一切|任何|你的|系统|系統|原有|既有)[^。\n]{0,10}(指令|指示|提示|命令|规则|規則|要求|设定|設定|说明|說明|内容|內容)",
+    ),
     (Sign::Override, r"(你现在是|你現在是|从现在起你|從現在起你|从现在开始你|現在開始你)"),
-    (Sign::Override, r"(以前|前|これまで|上記|今まで|すべて|全て|元)の?[^。\n]{0,8}(指示|命令|プロンプト|ルール|規則|制約)[^。\n]{0,8}(無視|忘れ|破棄|従わ)"),
-    (Sign::Override, r"(이전|위의?|앞의?|기존|모든)[^.\n]{0,10}(지시|명령|프롬프트|규칙|지침)[^.\n]{0,8}(무시|잊|따르지)"),
-    (Sign::Override, r"\b(ignoriere?|vergiss|missachte)\b.{0,30}\b(vorherigen?|bisherigen?|obigen?|alle|früheren?)\b.{0,30}(anweisung|befehl|regel|vorgabe|instruktion)"),
-    (Sign::Override, r"\b(ignore[zr]?|oublie[zr]?)\b.{0,30}\b(instructions?|consignes?|directives?)\b.{0,20}\b(précédentes?|antérieures?|ci-dessus|préalables?)"),
-    (Sign::Override, r"\b(ignora|olvida|ignore|esqueça|dimentica)\b.{0,30}\b(instrucciones|órdenes|instruções|istruzioni|ordens)\b.{0,20}\b(anteriores|previas|prévias|precedenti|de arriba|acima)"),
-    (Sign::Override, r"(игнорируй|игнорируйте|забудь|забудьте)[^.\n]{0,25}(предыдущ|прежн|все|выше)[^.\n]{0,20}(инструкц|указан|команд|правил)"),
-    (Sign::Frame, r"</? ?(system|assistant|developer|human|instructions?|im_start|im_end|harness-memory|system-reminder|user_query|tool_result|function_results?)\b[^<>]{0,120}>"),
+    (
+        Sign::Override,
+        r"(以前|前|これまで|上記|今まで|すべて|全て|元)の?[^。\n]{0,8}(指示|命令|プロンプト|ルール|規則|制約)[^。\n]{0,8}(無視|忘れ|破棄|従わ)",
+    ),
+    (
+        Sign::Override,
+        r"(이전|위의?|앞의?|기존|모든)[^.\n]{0,10}(지시|명령|프롬프트|규칙|지침)[^.\n]{0,8}(무시|잊|따르지)",
+    ),
+    (
+        Sign::Override,
+        r"\b(ignoriere?|vergiss|missachte)\b.{0,30}\b(vorherigen?|bisherigen?|obigen?|alle|früheren?)\b.{0,30}(anweisung|befehl|regel|vorgabe|instruktion)",
+    ),
+    (
+        Sign::Override,
+        r"\b(ignore[zr]?|oublie[zr]?)\b.{0,30}\b(instructions?|consignes?|directives?)\b.{0,20}\b(précédentes?|antérieures?|ci-dessus|préalables?)",
+    ),
+    (
+        Sign::Override,
+        r"\b(ignora|olvida|ignore|esqueça|dimentica)\b.{0,30}\b(instrucciones|órdenes|instruções|istruzioni|ordens)\b.{0,20}\b(anteriores|previas|prévias|precedenti|de arriba|acima)",
+    ),
+    (
+        Sign::Override,
+        r"(игнорируй|игнорируйте|забудь|забудьте)[^.\n]{0,25}(предыдущ|прежн|все|выше)[^.\n]{0,20}(инструкц|указан|команд|правил)",
+    ),
+    (
+        Sign::Frame,
+        r"</? ?(system|assistant|developer|human|instructions?|im_start|im_end|harness-memory|system-reminder|user_query|tool_result|function_results?)\b[^<>]{0,120}>",
+    ),
     (Sign::Frame, r"</ ?(memory|memories|retrieved_context|instructions|untrusted[a-z_]*)>"),
     (Sign::Frame, r"&lt;/? ?(system|assistant|developer|harness-memory|system-reminder)\b"),
     (Sign::Frame, r"<\|?(im_start|im_end|endoftext|eot_id|start_header_id|end_header_id|system|assistant)\|?>"),
     (Sign::Frame, r"\[/?(inst|system|sys)\]|<</?sys>>"),
     (Sign::Frame, r"(^|[\n.!?] ?)#{1,4} ?(system|developer|admin)( (prompt|message|note|override))? ?:"),
     (Sign::Frame, r"(^|\n ?)(system|developer|administrator)( (prompt|message|note|notice|override|update))? ?: "),
-    (Sign::Frame, r"\b(end of|begin(ning)? of( the)?|start of) (memory|memories|context|retrieved (text|data)|(the )?untrusted (data|text)|system (prompt|message)|user input)\b"),
-    (Sign::Frame, r"(系统提示|系統提示|系统消息|系統訊息|システムプロンプト|システムメッセージ|시스템 (프롬프트|메시지)) ?[:：]"),
+    (
+        Sign::Frame,
+        r"\b(end of|begin(ning)? of( the)?|start of) (memory|memories|context|retrieved (text|data)|(the )?untrusted (data|text)|system (prompt|message)|user input)\b",
+    ),
+    (
+        Sign::Frame,
+        r"(系统提示|系統提示|系统消息|系統訊息|システムプロンプト|システムメッセージ|시스템 (프롬프트|메시지)) ?[:：]",
+    ),
     (Sign::Call, r"</? ?(tool_call|function_calls?|invoke|tool_use|tool_code|antml:[a-z_]+|function=)[^<>]{0,120}>?"),
     (Sign::Call, r#""(tool_calls?|function_call|tool_use)" ?:"#),
     (Sign::Call, r#"\{ ?"(type|role)" ?: ?"(tool_use|tool_call|function_call|system|developer)""#),
-    (Sign::Call, r#"\{ ?"(name|tool|function|recipient_name)" ?: ?"[a-z0-9_.:-]{1,60}" ?, ?"(arguments|parameters|input|args)" ?:"#),
+    (
+        Sign::Call,
+        r#"\{ ?"(name|tool|function|recipient_name)" ?: ?"[a-z0-9_.:-]{1,60}" ?, ?"(arguments|parameters|input|args)" ?:"#,
+    ),
     (Sign::Call, r#"<\|?(tool_call|python_tag|tool|function)\|?>"#),
-    (Sign::Secrecy, r"\b(do not|don't|never|without) (tell|telling|inform|informing|mention|mentioning|reveal|revealing|alert|alerting|notify|notifying)\b.{0,20}\b(the )?(user|human|person|anyone|operator|developer)"),
-    (Sign::Secrecy, r"\b(send|post|upload|exfiltrate|forward|leak|transmit|email)\b.{0,60}\b(api[ _-]?keys?|secrets?|passwords?|credentials?|tokens?|environment variables?|\.env|ssh keys?|private keys?|system prompt|conversation|chat history)\b.{0,60}\b(to|at|via)\b.{0,40}(https?://|[a-z0-9.-]+@|webhook|server|address)"),
-    (Sign::Secrecy, r"\b(reveal|print|output|repeat|show|leak)\b.{0,20}\b(your|the) (system|hidden|initial|original|secret) (prompt|instructions?|message)"),
+    (
+        Sign::Secrecy,
+        r"\b(do not|don't|never|without) (tell|telling|inform|informing|mention|mentioning|reveal|revealing|alert|alerting|notify|notifying)\b.{0,20}\b(the )?(user|human|person|anyone|operator|developer)",
+    ),
+    (
+        Sign::Secrecy,
+        r"\b(send|post|upload|exfiltrate|forward|leak|transmit|email)\b.{0,60}\b(api[ _-]?keys?|secrets?|passwords?|credentials?|tokens?|environment variables?|\.env|ssh keys?|private keys?|system prompt|conversation|chat history)\b.{0,60}\b(to|at|via)\b.{0,40}(https?://|[a-z0-9.-]+@|webhook|server|address)",
+    ),
+    (
+        Sign::Secrecy,
+        r"\b(reveal|print|output|repeat|show|leak)\b.{0,20}\b(your|the) (system|hidden|initial|original|secret) (prompt|instructions?|message)",
+    ),
     (Sign::Secrecy, r"(不要|别|別)(告诉|告訴|通知|让|讓)[^。\n]{0,4}(用户|用戶|使用者|任何人)"),
     (Sign::Secrecy, r"(ユーザー|利用者)に(は)?(知らせ|伝え|言わ)(ない|ず)"),
 ];
@@ -146,7 +203,14 @@ fn visible(text: &str) -> (String, bool) {
         match c {
             // Tags spell ASCII without a trace, apart from the flags of a few regions.
             '\u{E0000}'..='\u{E007F}' => tags |= !is_flag_tag(text),
-            '\u{200B}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{00AD}' | '\u{180E}' | '\u{115F}' | '\u{1160}' | '\u{3164}' => {
+            '\u{200B}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{FEFF}'
+            | '\u{00AD}'
+            | '\u{180E}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{3164}' => {
                 invisible += 1;
             }
             // Overrides show text in another order than it is read.

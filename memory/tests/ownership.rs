@@ -327,12 +327,8 @@ fn what_was_derived_goes_with_what_it_was_derived_from() {
     let messages = store.list(&Filter { kinds: vec![Kind::Message], ..Filter::default() }).unwrap();
     let first = messages.into_iter().next().and_then(Lookup::found).unwrap().record.id;
     let derived = store.derived_from(&[first]).unwrap();
-    let kinds: Vec<Kind> = store
-        .get(&derived)
-        .unwrap()
-        .into_iter()
-        .map(|lookup| lookup.found().unwrap().record.kind())
-        .collect();
+    let kinds: Vec<Kind> =
+        store.get(&derived).unwrap().into_iter().map(|lookup| lookup.found().unwrap().record.kind()).collect();
     assert_eq!(kinds, [Kind::Episode, Kind::Lesson]);
     assert_eq!(store.forget_with_derived(&[first], later()).unwrap(), 3);
 }

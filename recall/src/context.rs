@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use harness_memory::{Context, Hit, Kind, Mode, Outcome, Query, ReadSet, Trust, marker};
+use harness_memory::{Context, Hit, Kind, Mode, Outcome, Query, ReadSet, Trust, marker, suspicion};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -23,7 +23,8 @@ const ITEM_CHARS_MAX: usize = 600;
 /// nothing is known well enough, or when not even one item fits.
 pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: usize) -> Result<Context> {
     let query = Query { limit: 2 * ITEMS_MAX, mode: Mode::Hybrid, ..Query::new(task) };
-    let answer = engine.recall(&query, reads)?;
+    let mut answer = engine.recall(&query, reads)?;
+    suspicion::clean_first(&mut answer.hits, |hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust));
     let mut context = Context { text: String::new(), records: Vec::new(), tokens: 0, confidence: answer.confidence };
     if answer.confidence < CONFIDENCE_MIN {
         return Ok(context);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use harness_index::embed::Embedder;
 use harness_index::meaning::VECTOR;
 use harness_index::{FollowLock, Index, State, TextIndex};
+use harness_memory::sqlite::Retention;
 use harness_memory::store::Finding;
 use harness_memory::{Answer, Intake, Position, Query, ReadSet, SqliteStore, Store};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::answer;
@@ -75,6 +77,17 @@ pub struct IndexStatus {
     /// How long that will take for the rest, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
+}
+
+/// What a sweep came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Records that had been kept long enough, with what was derived from them.
+    pub forgotten: usize,
+    /// Records whose text is gone for good.
+    pub removed: usize,
+    /// Changes removed from the beginning of the log.
+    pub folded: u64,
 }
 
 impl Engine {
@@ -203,6 +216,58 @@ impl Engine {
         let Some(lock) = FollowLock::try_take(&self.index_folder()).map_err(failed("lock"))? else {
             return Ok(false);
         };
+        let mut indexes: Vec<Box<dyn Index>> = self.indexes();
+        harness_index::follow(&*self.store, &mut indexes, &lock, idle, stop).map_err(failed("follow with"))?;
+        // Idle is when the write-ahead log can be put away without anybody waiting for it.
+        if let Err(error) = self.store.checkpoint() {
+            tracing::debug!(%error, "the store was not checkpointed");
+        }
+        Ok(true)
+    }
+
+    /// Forgets what has been kept long enough, removes for good what is due, from the store, the indexes and the log of
+    /// writes, and folds the log.
+    ///
+    /// What the rules say is over can be brought back until `undo_until`; when that is not after `now`, it is gone with
+    /// this call. Waits for another process that follows.
+    pub fn sweep(
+        &self,
+        rules: &[Retention],
+        now: Timestamp,
+        undo_until: Timestamp,
+        progress: Progress,
+    ) -> Result<Swept> {
+        let over = self.store.kept_long_enough(rules, now)?;
+        let forgotten = self.store.forget_with_derived(&over, undo_until)?;
+        let mut removed = 0;
+        loop {
+            let part = self.store.purge(now)?;
+            removed += part;
+            if part == 0 {
+                break;
+            }
+        }
+        // With the follower's lock, because whoever follows has the indexes open for writing.
+        let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
+        let mut indexes = self.indexes();
+        if removed > 0 {
+            for index in &mut indexes {
+                harness_index::catch_up(&*self.store, index.as_mut(), progress).map_err(failed("bring up to date"))?;
+                index.expunge().map_err(failed("remove what is gone from"))?;
+            }
+        }
+        let folded = harness_index::fold(&*self.store, &mut indexes, now).map_err(failed("look at"))?;
+        for index in &mut indexes {
+            index.settle().map_err(failed("settle"))?;
+        }
+        if removed > 0 || folded > 0 {
+            self.store.checkpoint()?;
+        }
+        Ok(Swept { forgotten, removed, folded })
+    }
+
+    /// The indexes of this home, to write to.
+    fn indexes(&self) -> Vec<Box<dyn Index>> {
         let mut indexes: Vec<Box<dyn Index>> = vec![Box::new(TextIndex::new(&self.index_folder()))];
         match self.open_meaning() {
             Ok(Some(index)) => indexes.push(Box::new(index)),
@@ -210,12 +275,7 @@ impl Engine {
             // Full text goes on without it.
             Err(error) => tracing::warn!(%error, "vectors are not followed"),
         }
-        harness_index::follow(&*self.store, &mut indexes, &lock, idle, stop).map_err(failed("follow with"))?;
-        // Idle is when the write-ahead log can be put away without anybody waiting for it.
-        if let Err(error) = self.store.checkpoint() {
-            tracing::debug!(%error, "the store was not checkpointed");
-        }
-        Ok(true)
+        indexes
     }
 
     /// What each index says of itself.

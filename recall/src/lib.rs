@@ -32,7 +32,7 @@ pub mod tokens;
 pub mod weights;
 mod when;
 
-pub use engine::{Engine, IndexStatus, Progress};
+pub use engine::{Engine, IndexStatus, Progress, Swept};
 pub use error::{Error, Result};
 pub use local::LocalMemory;
 pub use weights::Weights;

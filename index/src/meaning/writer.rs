@@ -201,7 +201,8 @@ impl Writer {
         self.index.adopt(rebuilt)?;
         self.facts.compact(&self.folder.join(FACTS))?;
         let Writer { index, cache, .. } = self;
-        cache.retain(|content| index.holds(content))
+        cache.retain(|content| index.holds(content))?;
+        Ok(())
     }
 
     /// Writes the pace down. It is a courtesy: that it cannot be written harms nothing.

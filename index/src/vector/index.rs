@@ -171,7 +171,7 @@ impl VectorIndex {
     }
 
     /// Whether it has a row for this content. After a rebuild that is so for contents that some key names, and no other.
-    pub fn holds(&self, content: &Content) -> bool {
+    pub fn holds(&mut self, content: &Content) -> bool {
         self.keys.row_of_content(content).is_some()
     }
 

@@ -222,8 +222,7 @@ fn session_text(session: &Session, title: &str, messages: &[(Record, Message)]) 
     line(&mut text, "session", &session.id);
     line(&mut text, "source", &session.source);
     line(&mut text, "scope", &session.scope);
-    for (name, value) in
-        [("project", &session.project), ("directory", &session.directory), ("branch", &session.branch)]
+    for (name, value) in [("project", &session.project), ("directory", &session.directory), ("branch", &session.branch)]
     {
         if let Some(value) = value {
             line(&mut text, name, value);

@@ -85,7 +85,8 @@ impl Imported {
 /// Whether a file that begins so is an export of ours.
 pub fn is_export(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    serde_json::from_slice::<Line>(line).is_ok_and(|line| matches!(line, Line::Header(header) if header.format == FORMAT))
+    serde_json::from_slice::<Line>(line)
+        .is_ok_and(|line| matches!(line, Line::Header(header) if header.format == FORMAT))
 }
 
 /// Reads an export into a store, which may hold a part of it already.

@@ -120,7 +120,8 @@ impl SqliteStore {
                     .prepare_cached("SELECT id FROM records WHERE id > ?1 ORDER BY id LIMIT ?2")
                     .map_err(Error::sqlite(doing))?;
                 let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
-                let rows = select.query_map(params![after, limit as i64], |c| c.get(0)).map_err(Error::sqlite(doing))?;
+                let rows =
+                    select.query_map(params![after, limit as i64], |c| c.get(0)).map_err(Error::sqlite(doing))?;
                 rows.collect::<rusqlite::Result<_>>().map_err(Error::sqlite(doing))?
             };
             ids.into_iter().map(|id| reader.carry(RecordId::from_bytes(id))).collect()
@@ -177,10 +178,8 @@ impl SqliteStore {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let written = self.write(move |writing| {
             let mut exposures: std::collections::HashSet<String> = known.iter().map(exposure_text).collect();
-            let became: Vec<Became> = carries
-                .into_iter()
-                .map(|carry| take_in(writing, carry, &mut exposures))
-                .collect::<Result<_>>()?;
+            let became: Vec<Became> =
+                carries.into_iter().map(|carry| take_in(writing, carry, &mut exposures)).collect::<Result<_>>()?;
             let _ = tell.send(became);
             if dry_run { Err(Error::Refused { reason: "a dry run writes nothing".to_owned() }) } else { Ok(()) }
         });
@@ -214,9 +213,7 @@ impl super::Reader {
         Ok(match self.rows.decode(&self.connection, raw.clone())? {
             Err(reason) => Carry::Damaged { id, reason },
             Ok(decoded) => match decoded.stored {
-                Some(stored) => {
-                    Carry::Record(Box::new(Carried { record: stored.record, forgotten: stored.forgotten }))
-                }
+                Some(stored) => Carry::Record(Box::new(Carried { record: stored.record, forgotten: stored.forgotten })),
                 None => match self.rows.tombstone(&raw, decoded.forgotten) {
                     Some(tombstone) => Carry::Tombstone(tombstone),
                     None => Carry::Damaged { id, reason: "it has no body".to_owned() },
@@ -226,11 +223,7 @@ impl super::Reader {
     }
 }
 
-fn take_in(
-    writing: &mut Writing,
-    carry: CarryIn,
-    exposures: &mut std::collections::HashSet<String>,
-) -> Result<Became> {
+fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collections::HashSet<String>) -> Result<Became> {
     Ok(match carry {
         CarryIn::Session(session) => {
             if put::put_session(writing, session)? {

@@ -80,7 +80,8 @@ fn holds_lost_text(store: &SqliteStore, number: CodecNumber) -> Result<bool> {
     let mut after = 0;
     loop {
         let page = store.read(|reader| {
-            let sql = format!("SELECT {COLUMNS} FROM records WHERE row > ?1 AND body IS NOT NULL ORDER BY row LIMIT ?2");
+            let sql =
+                format!("SELECT {COLUMNS} FROM records WHERE row > ?1 AND body IS NOT NULL ORDER BY row LIMIT ?2");
             let doing = "read the records";
             let rows: Vec<RawRow> = {
                 let mut select = reader.connection.prepare_cached(&sql).map_err(Error::sqlite(doing))?;
@@ -143,9 +144,9 @@ impl Pieces {
 
 /// Whether bytes hold a piece of readable text.
 fn has_text(bytes: &[u8]) -> bool {
-    bytes.utf8_chunks().any(|chunk| {
-        chunk.valid().split(|c: char| c.is_control()).any(|readable| readable.len() >= PIECE_BYTES)
-    })
+    bytes
+        .utf8_chunks()
+        .any(|chunk| chunk.valid().split(|c: char| c.is_control()).any(|readable| readable.len() >= PIECE_BYTES))
 }
 
 /// Calls `see` with the hash and place of each piece.

@@ -77,6 +77,7 @@ impl App {
             };
             Advice::new(format!("cannot open the home {}", self.home.display()), hint)
         })?;
+        engine.store().set_read_only(ReadSet::new(self.settings.read_only.iter().cloned()));
         Ok(self.engine.get_or_init(|| engine))
     }
 

@@ -1,13 +1,17 @@
 //! The commands, one file each. Each has its `Args` and `run`; those with verbs have a `Command` of their own.
 
+mod backup;
 mod completions;
 mod doctor;
 mod episode;
+mod export;
 mod forget;
+mod import;
 mod index;
 mod pick;
 mod recall;
 mod remember;
+mod restore;
 mod session;
 pub(crate) mod setup;
 mod status;
@@ -38,6 +42,10 @@ pub(crate) enum Command {
     /// The derived indexes: may be deleted or made anew at any time
     #[command(subcommand)]
     Index(index::Command),
+    Export(export::Args),
+    Import(import::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Status(status::Args),
     Doctor(doctor::Args),
     Eval(eval::Args),
@@ -55,6 +63,10 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Episode(command) => episode::run(command, app),
         Command::Session(command) => session::run(command, app),
         Command::Index(command) => index::run(command, app),
+        Command::Export(args) => export::run(args, app),
+        Command::Import(args) => import::run(args, app),
+        Command::Backup(args) => backup::run(args, app),
+        Command::Restore(args) => restore::run(args, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),
         Command::Eval(args) => eval::run(args, app),

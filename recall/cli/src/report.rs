@@ -76,6 +76,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     let memory = memory.and_then(|error| match error {
         harness_memory::Error::Damaged { .. } => Some("`harness doctor` names everything that is damaged"),
         harness_memory::Error::ReadOnly { .. } => Some("check the disk, then run the command again"),
+        harness_memory::Error::ReadOnlyScope { .. } => Some("`read_only` in the home's config.toml lists such scopes"),
+        harness_memory::Error::TooNew { .. } => {
+            Some("it was not touched; install the newer program, or restore a backup")
+        }
         harness_memory::Error::NoRecord { .. } => Some("`harness recall search` shows the ids of what it finds"),
         harness_memory::Error::Scope { .. } => Some("a scope looks like `ana` or `ana/webshop-1a2b3c4d`"),
         _ => None,

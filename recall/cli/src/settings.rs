@@ -7,7 +7,9 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
-use harness_memory::Mode;
+use harness_memory::scope::Readable;
+use harness_memory::sqlite::Retention;
+use harness_memory::{Kind, Mode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) search_mode: Mode,
     pub(crate) undo_days: u32,
     pub(crate) follow_idle_seconds: u64,
+    /// How long records are kept, the first rule that fits a record first.
+    pub(crate) retention: Vec<Retention>,
+    /// Scopes that nothing is written to.
+    pub(crate) read_only: Vec<Readable>,
 }
 
 /// `HOME/config.toml`.
@@ -50,6 +56,20 @@ struct HomeFile {
     forget: ForgetPart,
     #[serde(default)]
     follow: FollowPart,
+    #[serde(default)]
+    retention: Vec<RetentionPart>,
+    #[serde(default)]
+    read_only: Vec<String>,
+}
+
+/// One `[[retention]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionPart {
+    scope: Option<String>,
+    #[serde(default)]
+    kinds: Vec<Kind>,
+    days: Option<u32>,
 }
 
 /// `.harness.toml` of a project.
@@ -85,7 +105,16 @@ impl Settings {
     pub(crate) fn read(home_file: &Path, project_file: Option<&Path>) -> anyhow::Result<Settings> {
         let home: HomeFile = read(home_file)?;
         let project: ProjectFile = project_file.map(read).transpose()?.unwrap_or_default();
+        let scope = |text: String| -> anyhow::Result<Readable> {
+            let hint = "a scope looks like `ana` or `ana/webshop-1a2b3c4d`; `=ana` means it alone";
+            text.parse().with_context(|| Advice::new(format!("a scope in {}", home_file.display()), hint))
+        };
+        let retention = home.retention.into_iter().map(|rule| -> anyhow::Result<Retention> {
+            Ok(Retention { scope: rule.scope.map(scope).transpose()?, kinds: rule.kinds, days: rule.days })
+        });
         Ok(Settings {
+            retention: retention.collect::<anyhow::Result<_>>()?,
+            read_only: home.read_only.into_iter().map(scope).collect::<anyhow::Result<_>>()?,
             user: home.user,
             project: project.project,
             color: home.color,

@@ -5,9 +5,10 @@ mod home;
 use std::io::Write;
 
 use anyhow::Context;
-use harness_memory::Store;
-use harness_memory::store::Finding;
+use harness_memory::store::{Filter, Finding, READ_ROWS_MAX};
+use harness_memory::{Lookup, Store};
 use harness_recall::Engine;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::app::App;
@@ -75,7 +76,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if !app.home_is_missing() {
         match app.engine() {
             Ok(engine) => {
-                for check in [check_store, check_indexes] {
+                for check in [check_version, check_lock, check_times, check_store, check_indexes] {
                     for checked in check(engine) {
                         say(checked)?;
                     }
@@ -108,6 +109,15 @@ fn fix(app: &App, checked: &Checked, rebuilt: &mut bool) -> anyhow::Result<bool>
             std::fs::set_permissions(&app.home, private).context("cannot make the home private")?;
             Ok(true)
         }
+        ("home", Some("left-over")) => {
+            for entry in std::fs::read_dir(&app.home).context("cannot look into the home")?.flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with('.') && name.ends_with(".partial") && !home::is_at_work(&name) {
+                    std::fs::remove_dir_all(entry.path()).context("cannot remove what is left over")?;
+                }
+            }
+            Ok(true)
+        }
         ("store", Some("tail-lost")) => {
             app.engine()?.store().acknowledge_lost_tail().context("cannot end the report of a lost tail")?;
             Ok(true)
@@ -122,6 +132,55 @@ fn fix(app: &App, checked: &Checked, rebuilt: &mut bool) -> anyhow::Result<bool>
         }
         _ => Ok(false),
     }
+}
+
+/// How far a record's time may lie ahead before it says that a clock was wrong.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+fn check_version(engine: &Engine) -> Vec<Checked> {
+    let program = env!("CARGO_PKG_VERSION");
+    vec![match engine.store().version() {
+        Ok(version) => Checked::well("version", format!("harness {program}, store of version {version}")),
+        Err(error) => {
+            let hint = "check the disk, and restore the folder from a backup";
+            Checked::wrong("version", "check-failed", format!("{error:#}"), hint)
+        }
+    }]
+}
+
+/// Whether the store can be written to: a process that was stopped while it wrote keeps all others waiting.
+fn check_lock(engine: &Engine) -> Vec<Checked> {
+    let mut checks = vec![match engine.store().can_write() {
+        Ok(true) => Checked::well("lock", "nobody holds the store"),
+        Ok(false) => {
+            let hint = "a process that was stopped in the middle of a write holds it: `fuser -v HOME/store.db` names it; \
+                        let it go on or end it";
+            Checked::wrong("lock", "stuck", "somebody has been writing to the store for over five seconds", hint)
+        }
+        Err(error) => {
+            Checked::wrong("lock", "check-failed", format!("{error:#}"), "check the disk and the permissions")
+        }
+    }];
+    if let Some(pid) = engine.follower() {
+        checks.push(Checked::well("lock", format!("process {pid} keeps the indexes up to date")));
+    }
+    checks
+}
+
+/// Records that say they are from the future: ages and lifetimes depend on the clock, the order does not.
+fn check_times(engine: &Engine) -> Vec<Checked> {
+    let ahead = Timestamp::now().checked_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
+    let filter = Filter { since: Some(ahead), limit: READ_ROWS_MAX, ..Filter::default() };
+    let found = engine
+        .store()
+        .list(&filter)
+        .map_or(0, |page| page.into_iter().filter(|lookup| matches!(lookup, Lookup::Found(_))).count());
+    if found == 0 {
+        return Vec::new();
+    }
+    let what = format!("{} from more than a day ahead", render::count(found as u64, "record"));
+    let hint = "a clock was wrong when they were written, or is now: they rank as new until then; nothing is lost";
+    vec![Checked::wrong("clock", "ahead", what, hint)]
 }
 
 fn check_store(engine: &Engine) -> Vec<Checked> {

@@ -19,6 +19,10 @@ fn the_manual_starts_with_what_there_is() {
     episode      What was tried, with which tools, and how it ended
     session      Transcripts of coding tools
     index        The derived indexes: may be deleted or made anew at any time
+    export       Write everything that is remembered to a file, or as a folder to read
+    import       Take in an export, or what another memory holds
+    backup       Copy the memory into one file, while others go on using it
+    restore      Put a backup in the place of the memory
     status       Say what there is, and what to do next
     doctor       Check everything, say what is wrong, what it means, and which command mends it
     eval         Measure recall on labelled sets
@@ -52,6 +56,10 @@ fn every_command_has_examples() {
         &["demo"],
         &["setup"],
         &["eval"],
+        &["export"],
+        &["import"],
+        &["backup"],
+        &["restore"],
         &["status"],
         &["doctor"],
         &["completions"],

@@ -21,6 +21,7 @@ pub(super) fn check(app: &App) -> Vec<Checked> {
         checks.extend(permissions(&app.home));
         checks.push(writable(&app.home));
         checks.extend(room(&app.home));
+        checks.extend(leftovers(&app.home));
     }
     checks.push(clock(app.now));
     checks
@@ -86,6 +87,26 @@ fn room(home: &Path) -> Option<Checked> {
 #[cfg(not(unix))]
 fn room(_: &Path) -> Option<Checked> {
     None
+}
+
+/// Folders of a backup or restore that was killed: they hold a copy of what is remembered.
+fn leftovers(home: &Path) -> Vec<Checked> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut left: Vec<String> = names.filter(|name| name.starts_with('.') && name.ends_with(".partial")).collect();
+    left.sort();
+    let wrong = |name: String| {
+        let path = home.join(&name);
+        let what = format!("{} is left of a backup or restore that did not end", path.display());
+        Checked::wrong("home", "left-over", what, format!("when none is running: rm -r '{}'", path.display()))
+    };
+    left.into_iter().filter(|name| !is_at_work(name)).map(wrong).collect()
+}
+
+/// Whether the process that works in such a folder still runs; its number is in the name.
+pub(super) fn is_at_work(name: &str) -> bool {
+    let number = name.trim_end_matches(".partial").rsplit('-').next().unwrap_or_default();
+    cfg!(target_os = "linux") && Path::new("/proc").join(number).exists() && !number.is_empty()
 }
 
 fn clock(now: Timestamp) -> Checked {

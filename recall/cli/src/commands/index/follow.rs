@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::app::App;
 use crate::interrupt;
 use crate::output::Exit;
@@ -23,6 +25,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let engine = app.engine()?;
+    // Somebody who follows is somebody who tidies up: what has been kept long enough goes now.
+    let undo = SignedDuration::from_hours(24 * i64::from(app.settings.undo_days));
+    let undo_until = app.now.checked_add(undo).unwrap_or(Timestamp::MAX);
+    let over = engine.store().kept_long_enough(&app.settings.retention, app.now);
+    let forgotten = over.and_then(|over| engine.store().forget_with_derived(&over, undo_until));
+    if let Err(error) = forgotten {
+        tracing::warn!("the rules of retention could not be applied: {error}");
+    }
     let idle = Duration::from_secs(args.idle.unwrap_or(app.settings.follow_idle_seconds));
     if !engine.follow(idle, interrupt::flag())? {
         tracing::info!("another process follows already");
