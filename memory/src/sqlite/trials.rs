@@ -84,13 +84,7 @@ pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, rea
 }
 
 /// Notes how a run ended, and when that was said.
-pub(super) fn note_run(
-    writing: &Writing,
-    run: &str,
-    outcome: Outcome,
-    reason: Option<&str>,
-    at_ms: i64,
-) -> Result<()> {
+pub(super) fn note_run(writing: &Writing, run: &str, outcome: Outcome, reason: Option<&str>, at_ms: i64) -> Result<()> {
     let reason = reason.map(beginning);
     let checksum = run_checksum(run, outcome.code(), reason, at_ms);
     let connection = writing.connection();
