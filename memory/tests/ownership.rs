@@ -91,13 +91,12 @@ fn filled(folder: &Path, name: &str) -> SqliteStore {
     store.forget(&[forgotten], later()).unwrap();
     store
         .expose(Exposure {
-            run: "r".into(),
-            records: vec![newer, episode],
             at: Timestamp::from_second(1_800_000_000).unwrap(),
-            query: "why".into(),
+            ..Exposure::new("r", "why", vec![newer, episode])
         })
         .unwrap();
     store.finish_run("r", Outcome::Failure, Some("exit code 1")).unwrap();
+    store.reset_credit(newer, Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
     store
 }
 

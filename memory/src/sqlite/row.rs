@@ -253,11 +253,7 @@ impl RowReader {
     }
 
     /// The names of a raw row's scope, source and session, when its checksum fits, or why they cannot be had.
-    pub(super) fn verified_names(
-        &mut self,
-        connection: &Connection,
-        raw: &RawRow,
-    ) -> Result<Result<(Scope, String, Option<String>), String>> {
+    pub(super) fn verified_names(&mut self, connection: &Connection, raw: &RawRow) -> Result<Result<Names, String>> {
         let named = self.scope(connection, raw.scope)?.is_some()
             && self.source(connection, raw.source)?.is_some()
             && match raw.session {
@@ -339,6 +335,9 @@ impl RowReader {
         Ok(self.sessions.get(&number))
     }
 }
+
+/// The scope, source and session of a row.
+pub(super) type Names = (Scope, String, Option<String>);
 
 /// A decoded row: the record unless it was purged, and whether it was forgotten.
 pub(super) struct Decoded {
