@@ -4,10 +4,25 @@
 //! message to a sink. It does not store: whoever calls it puts the records through the intake, and sets
 //! their scope, which no transcript knows. A new importer is one file and one line in [`IMPORTERS`].
 
+pub mod aider;
+pub mod chatgpt;
 pub mod claude_code;
+pub mod codex;
+pub mod copilot;
+pub mod cursor;
+mod elements;
 pub mod fold;
+mod foreign;
+pub mod gemini;
 mod lines;
+mod node;
+pub mod opencode;
+pub mod otel;
+mod parts;
+pub mod plain;
+mod scaffold;
 mod tolerant;
+mod transcript;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,7 +36,20 @@ use crate::session::Session;
 pub use lines::LINE_BYTES_MAX;
 
 /// All importers.
-pub static IMPORTERS: &[&dyn Importer] = &[&claude_code::ClaudeCode];
+///
+/// Their order is that in which a file is offered to them: the more particular before the more general.
+pub static IMPORTERS: &[&dyn Importer] = &[
+    &copilot::Copilot,
+    &claude_code::ClaudeCode,
+    &codex::Codex,
+    &gemini::Gemini,
+    &opencode::OpenCode,
+    &aider::Aider,
+    &chatgpt::ChatGpt,
+    &otel::OpenTelemetry,
+    &plain::Plain,
+    &cursor::CursorTool,
+];
 
 /// The importer that recognises this file, by its path and its first bytes.
 pub fn importer_of(path: &Path, head: &[u8]) -> Option<&'static dyn Importer> {
@@ -42,6 +70,18 @@ pub trait Importer: Send + Sync {
     /// Where the tool keeps its transcripts by default. The places need not exist.
     fn default_places(&self, home: &Path) -> Vec<PathBuf>;
 
+    /// Whether the tool changes what it wrote before: a message that comes again under its key with other
+    /// content then takes the place of the one that is stored. Otherwise what came first stays.
+    fn rewrites(&self) -> bool {
+        false
+    }
+
+    /// What tells whether the file, with all that belongs to it, changed since it was last read: the same
+    /// fingerprint means that reading it again would give nothing new. `None` where it cannot be told.
+    fn fingerprint(&self, path: &Path) -> Option<u64> {
+        fingerprint_of([path])
+    }
+
     /// Reads what a file holds past `from`, in the file's order.
     ///
     /// Reading the same bytes twice gives the same provenance keys. A file that is not the one that the
@@ -52,6 +92,28 @@ pub trait Importer: Send + Sync {
     -> Result<Report>;
 }
 
+/// A fingerprint of files by their names, sizes and times; a missing one counts as such.
+fn fingerprint_of<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Option<u64> {
+    let mut print = xxhash_rust::xxh3::Xxh3::new();
+    let mut any = false;
+    for path in paths {
+        print.update(path.as_os_str().as_encoded_bytes());
+        let Ok(facts) = std::fs::metadata(path) else { continue };
+        any = true;
+        print.update(&facts.len().to_le_bytes());
+        let modified = facts.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        print.update(&modified.as_nanos().to_le_bytes());
+    }
+    any.then(|| print.digest())
+}
+
+/// The same for a SQLite database: what was written last is in its write-ahead log.
+fn fingerprint_with_log(path: &Path) -> Option<u64> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fingerprint_of([path, Path::new(&log)])
+}
+
 /// What an importer hands on. Scopes are the root: whoever stores an item sets its scope.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
@@ -59,6 +121,13 @@ pub enum Item {
     Session(Session),
     /// One message, with source, session and key set.
     Message(Box<Record>),
+    /// The tool took back what it wrote under this key of this session, with what hangs on it (`key#…`).
+    Withdrawn {
+        /// The session's id.
+        session: String,
+        /// The message's key.
+        key: String,
+    },
     /// Nothing more of this session in this file for now, with all that is known of it.
     End(Session),
 }
@@ -82,6 +151,12 @@ pub struct Cursor {
     /// Calls whose answers have not come yet: their ids and the tools' names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_calls: Vec<(String, String)>,
+    /// The session of the last line, where lines do not name theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Fingerprints of what was said once and will be repeated by the tool's second way of writing it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpaired: Vec<u64>,
 }
 
 /// What reading a file came to.

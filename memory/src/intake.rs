@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::marker;
 use crate::record::{Body, Record, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX};
 use crate::redact::Redactor;
+use crate::session::Session;
 
 /// The longest source, session or key, in bytes: tools use UUIDs and short paths.
 pub const NAME_BYTES_MAX: usize = 512;
@@ -79,6 +80,18 @@ impl Intake {
             return Ok(Admission::Echo);
         }
         Ok(Admission::Admitted { record: Box::new(Admitted(record)), redactions })
+    }
+
+    /// What is known of a session without its secrets: a title is often the words of a prompt.
+    pub fn session(&self, mut session: Session) -> Session {
+        let texts = [&mut session.title, &mut session.project, &mut session.directory, &mut session.branch];
+        for text in texts.into_iter().flatten() {
+            let clean = self.redactor.redact(text).into_text();
+            if clean != text.as_str() {
+                *text = clean.into_owned();
+            }
+        }
+        session
     }
 
     /// [`Intake::admit`] for a caller to whom an echo is an error: somebody who writes one record on purpose.

@@ -370,6 +370,9 @@ pub struct Episode {
     /// What says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether somebody said how it ended: what is read from the transcript later does not change that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub outcome_said: bool,
     /// What to take from it, where somebody said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesson: Option<String>,
@@ -396,6 +399,7 @@ impl Episode {
             tools: Vec::new(),
             outcome: Outcome::Unknown,
             reason: None,
+            outcome_said: false,
             lesson: None,
             errors: Vec::new(),
             cost_usd: None,

@@ -21,6 +21,7 @@ mod fold;
 mod head;
 mod put;
 mod read;
+mod readings;
 mod retention;
 mod row;
 mod schema;
@@ -42,8 +43,8 @@ use crate::record::Outcome;
 use crate::scope::{ReadSet, Scope};
 use crate::session::Session;
 use crate::store::{
-    Beside, Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Row,
-    SessionEntry, Store, Trial,
+    Beside, Changes, Counts, Exposure, Filter, Finding, Lookup, PUT_RECORDS_MAX, Patch, Put, READ_ROWS_MAX, Reading,
+    ReadingPlace, Row, SessionEntry, Store, Trial,
 };
 
 pub use backup::{BackedUp, Restored, restore};
@@ -297,6 +298,15 @@ impl Store for SqliteStore {
 
     fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>> {
         self.read(|reader| rows.iter().map(|row| read::beside(&reader.connection, *row, reach)).collect())
+    }
+
+    fn reading(&self, place: &ReadingPlace) -> Result<Option<Reading>> {
+        self.read(|reader| readings::reading(&reader.connection, place))
+    }
+
+    fn put_reading(&self, place: &ReadingPlace, reading: &Reading) -> Result<()> {
+        let (place, reading) = (place.clone(), reading.clone());
+        self.write(move |writing| readings::put_reading(writing, &place, &reading))
     }
 
     fn expose(&self, exposure: Exposure) -> Result<()> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{Change, Position, Seq};
 use crate::error::Result;
 use crate::id::{IdPrefix, RecordId};
+use crate::import::Cursor;
 use crate::intake::Admitted;
 use crate::record::{Kind, Outcome, Record, Trust};
 use crate::scope::ReadSet;
@@ -295,6 +296,12 @@ pub trait Store: Send + Sync {
     /// For ranking, which asks this of all candidates at once: it reads the session's index and no record.
     fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>>;
 
+    /// How far a transcript was read; `None` when it never was, or when the note of it is damaged.
+    fn reading(&self, place: &ReadingPlace) -> Result<Option<Reading>>;
+
+    /// Notes how far a transcript was read. Saying it again replaces what was said.
+    fn put_reading(&self, place: &ReadingPlace, reading: &Reading) -> Result<()>;
+
     /// Notes that these records were given to a run.
     fn expose(&self, exposure: Exposure) -> Result<()>;
 
@@ -339,6 +346,39 @@ pub const EXPOSURE_TEXT_BYTES_MAX: usize = 2 * 1024;
 
 /// The most records of one exposure: more than any context holds.
 pub const EXPOSURE_RECORDS_MAX: usize = 256;
+
+/// Which transcript, read for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReadingPlace {
+    /// The tool that wrote it.
+    pub tool: String,
+    /// Where it is.
+    pub path: String,
+    /// The scope that was asked for; empty where each session goes to its own.
+    pub scope: String,
+}
+
+/// How far a transcript was read, and what was known then.
+///
+/// What it says must be durable before it is noted: a reader goes on behind it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// What told that the file is as it was, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<u64>,
+    /// What was known of its sessions, for lines that do not say it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<Session>,
+    /// Whether its sessions went on since their episodes were drawn.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unsettled: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
 
 /// Records that were given to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,6 @@
 
 mod line;
 mod messages;
-mod scaffold;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,6 +24,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::lines::{self, Lines, Next};
+use super::parts::without_base64;
 use super::{Cursor, Importer, Item, LINE_BYTES_MAX, Report};
 use crate::error::{Error, Result};
 use crate::marker;
@@ -449,6 +449,9 @@ impl Reader {
             if message.text.trim().is_empty() && message.tool_calls.is_empty() {
                 return ControlFlow::Continue(());
             }
+        }
+        if let Cow::Owned(clean) = without_base64(&message.text) {
+            message.text = clean;
         }
         if message.text.contains('\0') {
             message.text = message.text.replace('\0', "\u{FFFD}");

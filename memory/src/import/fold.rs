@@ -88,10 +88,15 @@ impl Fold {
         match (message.role, message.form) {
             (_, MessageForm::Summary) => {}
             (Role::User, MessageForm::Scaffold) => {
-                if message.text.starts_with("[Request interrupted by user") {
+                if evidence::is_interruption(&message.text) {
                     self.interrupted();
                 } else if message.text.starts_with('/') {
                     self.command.get_or_insert_with(|| cut(&message.text, TURN_BYTES_MAX));
+                }
+            }
+            (Role::System, MessageForm::Scaffold) => {
+                if evidence::is_interruption(&message.text) {
+                    self.interrupted();
                 }
             }
             (_, MessageForm::Scaffold) => {}
@@ -159,7 +164,10 @@ impl Fold {
         if evidence::is_change(tool) {
             self.changed_at = Some(self.step);
         }
-        let check = arguments.command.filled().and_then(evidence::check_of);
+        let check = arguments.command.line().and_then(evidence::check_of);
+        if arguments.other.contains("*** Begin Patch") {
+            self.changed_at = Some(self.step);
+        }
         if self.open.len() == OPEN_MAX {
             self.open.remove(0);
         }
@@ -305,9 +313,16 @@ impl Fold {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Arguments<'a> {
-    #[serde(borrow, alias = "cmd", alias = "script")]
-    command: Text<'a>,
-    #[serde(borrow, alias = "filePath", alias = "filename", alias = "notebook_path")]
+    #[serde(borrow, alias = "cmd", alias = "script", alias = "commandLine")]
+    command: Shell<'a>,
+    #[serde(
+        borrow,
+        alias = "filePath",
+        alias = "filename",
+        alias = "notebook_path",
+        alias = "target_file",
+        alias = "absolute_path"
+    )]
     file_path: Text<'a>,
     #[serde(borrow)]
     pattern: Text<'a>,
@@ -327,6 +342,31 @@ struct Arguments<'a> {
     other: Cow<'a, str>,
 }
 
+/// A command as one line, or as a program with its arguments: `["bash", "-lc", "make test"]`.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Shell<'a> {
+    #[serde(borrow)]
+    Line(Cow<'a, str>),
+    Words(Vec<String>),
+    #[default]
+    None,
+    #[serde(deserialize_with = "serde::Deserialize::deserialize")]
+    Other(serde::de::IgnoredAny),
+}
+
+impl Shell<'_> {
+    fn line(&self) -> Option<&str> {
+        match self {
+            Shell::Line(line) => Some(line.as_ref()),
+            // A shell's own words say nothing: what it runs is the last of them.
+            Shell::Words(words) => words.last().map(String::as_str),
+            _ => None,
+        }
+        .filter(|line| !line.is_empty())
+    }
+}
+
 impl<'a> Arguments<'a> {
     fn read(text: &'a str) -> Self {
         let mut read: Self = if text.trim_start().starts_with('{') {
@@ -340,7 +380,6 @@ impl<'a> Arguments<'a> {
 
     fn gist(&self) -> String {
         let known = [
-            &self.command,
             &self.file_path,
             &self.pattern,
             &self.query,
@@ -350,7 +389,7 @@ impl<'a> Arguments<'a> {
             &self.prompt,
             &self.skill,
         ];
-        let text = known.into_iter().find_map(Text::filled).unwrap_or(&self.other);
+        let text = self.command.line().or_else(|| known.into_iter().find_map(Text::filled)).unwrap_or(&self.other);
         let head = &text[..text.floor_char_boundary(4 * GIST_BYTES_MAX)];
         let words: Vec<&str> = head.split_whitespace().collect();
         cut(&words.join(" "), GIST_BYTES_MAX)

@@ -86,6 +86,7 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
         };
         episode.outcome = outcome;
         episode.reason = reason;
+        episode.outcome_said = true;
         let (codec, body) = writing.encode(&stored.record.body)?;
         (raw.codec, raw.body) = (codec, Some(body));
     }

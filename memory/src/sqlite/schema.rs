@@ -69,6 +69,15 @@ const MIGRATIONS: &[M<'static>] = &[
         WITHOUT ROWID;
     ",
     ),
+    M::up(
+        // How far transcripts were read: derived from them and the records, kept so that reading again is quick.
+        "
+    CREATE TABLE readings (
+        tool TEXT NOT NULL, path TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (path, tool, scope)
+    ) WITHOUT ROWID;
+    ",
+    ),
 ];
 
 /// The newest schema version that this program understands.

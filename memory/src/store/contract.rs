@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Beside, Exposure, Filter, Lookup, Order, Patch, Put, Row, Store};
+use super::{Beside, Exposure, Filter, Lookup, Order, Patch, Put, Reading, ReadingPlace, Row, Store};
 use crate::change::ChangeKind;
 use crate::id::RecordId;
 use crate::intake::{Admitted, Intake};
@@ -27,6 +27,7 @@ pub fn check<S: Store>(mut open: impl FnMut() -> S) {
     exposures_come_back_newest_first(&open());
     a_record_that_votes_for_itself_gains_nothing(&open());
     credit_can_start_anew_and_a_holdout_is_kept(&open());
+    a_reading_is_kept_for_each_transcript_tool_and_scope(&open());
 }
 
 fn scope(path: &str) -> Scope {
@@ -304,4 +305,18 @@ fn credit_can_start_anew_and_a_holdout_is_kept(store: &dyn Store) {
     for wrong in [-0.1, 1.0, f64::NAN] {
         store.set_holdout(wrong).expect_err("no share of runs");
     }
+}
+
+fn a_reading_is_kept_for_each_transcript_tool_and_scope(store: &dyn Store) {
+    let place = ReadingPlace { tool: "codex".into(), path: "/home/ana/a.jsonl".into(), scope: String::new() };
+    assert_eq!(store.reading(&place).expect("the store answers"), None);
+    let mut reading = Reading { fingerprint: Some(u64::MAX), ..Reading::default() };
+    reading.cursor.offset = 7;
+    reading.sessions.push(Session::new("codex", "s-1", scope("ana")));
+    store.put_reading(&place, &reading).expect("it is noted");
+    reading.cursor.offset = 9;
+    store.put_reading(&place, &reading).expect("it is noted again");
+    assert_eq!(store.reading(&place).expect("the store answers").as_ref(), Some(&reading));
+    let other = ReadingPlace { scope: "bo".into(), ..place };
+    assert_eq!(store.reading(&other).expect("the store answers"), None);
 }

@@ -114,6 +114,11 @@ impl App {
         Ok(Project { root: project.root, name }.scope(&self.user()))
     }
 
+    /// The top folder of the project in the folder where the command runs.
+    pub(crate) fn project_root(&self) -> Option<&Path> {
+        self.project.as_ref().map(|project| project.root.as_path())
+    }
+
     /// The scope of another folder's project; the folder need not exist any more.
     pub(crate) fn scope_of(&self, folder: &Path) -> Scope {
         Project::of(folder).scope(&self.user())

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::SUBAGENT;
 use super::line::{self, Line, Part, Piece};
-use super::scaffold::{self, Turn};
 use crate::import::lines;
+use crate::import::scaffold::{self, Turn};
 use crate::record::{Message, MessageForm, Origin, Role, TEXT_BYTES_MAX, ToolCall, ToolResult};
 
 /// Arguments of all calls of a message beyond this are cut.

@@ -165,7 +165,19 @@ pub(super) fn is_change(tool: &str) -> bool {
             | "str_replace_editor"
             | "edit_file"
             | "search_replace"
+            | "StrReplace"
+            | "create"
+            | "edit_notebook"
+            | "Delete"
+            | "delete_file"
+            | "multiedit"
     )
+}
+
+/// Whether the tool's frame says that the person stopped what was going on.
+pub(super) fn is_interruption(text: &str) -> bool {
+    let text = text.trim_start();
+    ["[Request interrupted by user", "<turn_aborted>", "Request cancelled."].iter().any(|start| text.starts_with(start))
 }
 
 /// Whether a tool's answer says that the person refused the call.
@@ -250,6 +262,10 @@ pub(super) fn word_of(text: &str) -> Option<Word> {
     let text = text.to_lowercase().replace('’', "'");
     if text.contains("in advance") {
         return None;
+    }
+    // Aider's command that takes the last change back.
+    if text == "/undo" {
+        return Some(Word::Correction);
     }
     let correction = CORRECTIONS.iter().filter_map(|word| text.find(word)).min();
     if let Some(at) = correction {

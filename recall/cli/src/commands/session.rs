@@ -5,6 +5,7 @@ mod import;
 mod list;
 mod pause;
 mod show;
+mod watch;
 
 use clap::Subcommand;
 
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     Import(import::Args),
     List(list::Args),
     Show(show::Args),
+    Watch(watch::Args),
     Exclude(exclude::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
@@ -26,6 +28,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args, app),
         Command::List(args) => list::run(args, app),
         Command::Show(args) => show::run(args, app),
+        Command::Watch(args) => watch::run(args, app),
         Command::Exclude(args) => exclude::run(args, app),
         Command::Pause(args) => pause::run(args, app),
         Command::Resume(args) => pause::resume(args, app),

@@ -46,6 +46,7 @@ fn every_command_has_examples() {
         &["session", "import"],
         &["session", "list"],
         &["session", "show"],
+        &["session", "watch"],
         &["session", "exclude"],
         &["session", "pause"],
         &["session", "resume"],

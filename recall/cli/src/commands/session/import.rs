@@ -1,19 +1,20 @@
 //! `harness session import`.
 
-mod files;
-mod ingest;
+pub(crate) mod files;
+pub(crate) mod ingest;
+pub(crate) mod places;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use etcetera::home_dir;
 use harness_memory::Intake;
 use harness_memory::import::{IMPORTERS, Importer};
 
 use self::files::Transcript;
 use self::ingest::{Ingest, Tally};
+use self::places::default_places;
 use crate::app::App;
 use crate::commands::pick::Writes;
 use crate::exclusions::Exclusions;
@@ -28,7 +29,9 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 
 /// Read transcripts of coding tools into sessions, messages and episodes
 ///
-/// Without a path, looks where the tools keep their transcripts. Each session goes to the scope of the
+/// Without a path, looks where the tools keep their transcripts, and says first what is there and how long
+/// it will take. A file that was read before and is as it was is passed over; one that grew is read on from
+/// its last whole line. Each session goes to the scope of the
 /// project it was held in, unless told otherwise. Importing again adds only what is new; it can be
 /// interrupted at any time and run again. Secrets are replaced before anything reaches the disk, and
 /// what recall had put into a prompt is left out.
@@ -49,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOOL", value_parser = tool)]
     tool: Option<&'static dyn Importer>,
 
-    /// Read everything and say what is there, but keep nothing
+    /// Keep nothing: without a path say what would be read, with one read it and say what is in it
     #[arg(long)]
     dry_run: bool,
 
@@ -57,7 +60,7 @@ pub(crate) struct Args {
     writes: Writes,
 }
 
-fn tool(name: &str) -> Result<&'static dyn Importer, String> {
+pub(crate) fn tool(name: &str) -> Result<&'static dyn Importer, String> {
     let known: Vec<&str> = IMPORTERS.iter().map(|importer| importer.tool()).collect();
     let found = IMPORTERS.iter().copied().find(|importer| importer.tool() == name);
     found.ok_or_else(|| format!("transcripts of these tools can be read: {}", known.join(", ")))
@@ -71,13 +74,19 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         report::line("paused: nothing is imported until `harness session resume`");
         return Ok(Exit::Nothing);
     }
-    let places = if args.paths.is_empty() { default_places(args.tool)? } else { args.paths.clone() };
+    let places = if args.paths.is_empty() { default_places(app, args.tool)? } else { args.paths.clone() };
     let found = files::find(&places, args.tool)?;
     if found.transcripts.is_empty() {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         report::line(&format!("no transcripts found in {}", places.join(", ")));
         report::line("hint: name the folder that holds them: `harness session import PATH`");
         return Ok(Exit::Nothing);
+    }
+    if args.paths.is_empty() {
+        announce(&args, app, &found, &exclusions, scope.clone())?;
+        if args.dry_run {
+            return Ok(Exit::Found);
+        }
     }
     let engine = if args.dry_run { None } else { Some(app.engine()?) };
     let own_intake;
@@ -92,7 +101,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let all: u64 = found.transcripts.iter().map(|transcript| transcript.bytes).sum();
     let bar = Bar::bytes("reading transcripts");
     let mut done = 0;
-    for Transcript { path, importer, bytes } in &found.transcripts {
+    for Transcript { path, importer, bytes, .. } in &found.transcripts {
         if exclusions.excludes_path(path) {
             done += bytes;
             continue;
@@ -125,14 +134,36 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(if tally.files_failed > 0 { Exit::Failed } else { Exit::Found })
 }
 
-fn default_places(tool: Option<&'static dyn Importer>) -> anyhow::Result<Vec<PathBuf>> {
-    let hint = "name the folder that holds them: `harness session import PATH`";
-    let home = home_dir().context(Advice::new("cannot find your home folder", hint))?;
-    let importers = IMPORTERS.iter().filter(|importer| tool.is_none_or(|tool| tool.tool() == importer.tool()));
-    let places: Vec<PathBuf> = importers.flat_map(|importer| importer.default_places(&home)).collect();
-    let existing: Vec<PathBuf> = places.iter().filter(|place| place.exists()).cloned().collect();
-    // Where there is none, all are named in the message.
-    Ok(if existing.is_empty() { places } else { existing })
+/// Says what was found where the tools keep their transcripts: the result of a dry run, else a word before the work.
+fn announce(
+    args: &Args,
+    app: &App,
+    found: &files::Found,
+    exclusions: &Exclusions,
+    scope: Option<harness_memory::Scope>,
+) -> anyhow::Result<()> {
+    // A home that is not there yet is not made for a look.
+    let engine = if app.home_is_missing() { None } else { Some(app.engine()?) };
+    let own_intake = Intake::new();
+    let intake = engine.map_or(&own_intake, |engine| engine.intake());
+    let ingest = Ingest::new(app, engine, intake, exclusions, scope);
+    let plans = places::plan(found, &|transcript| {
+        exclusions.excludes_path(&transcript.path) || ingest.is_read(&transcript.path, transcript.importer)
+    });
+    if args.dry_run && app.json {
+        return plans.iter().try_for_each(|plan| app.print_json(plan));
+    }
+    if args.dry_run {
+        return app.print(|out| places::write_plan(out, &plans));
+    }
+    for plan in &plans {
+        report::line(&format!("{}: {} ({})", plan.tool, count(plan.files, "file"), bytes(plan.bytes)));
+    }
+    match places::seconds(&plans) {
+        0 | 1 => {}
+        seconds => report::line(&format!("this takes about {seconds} s; Ctrl-C stops it, and what was read is kept")),
+    }
+    Ok(())
 }
 
 fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::Result<()> {
@@ -170,6 +201,13 @@ fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::R
         }
         if tally.problems_total > 0 {
             writeln!(out, "note: {} could not be read", count(tally.problems_total, "line"))?;
+        }
+        if tally.files_unchanged > 0 {
+            writeln!(out, "{} read before and unchanged", count(tally.files_unchanged, "file"))?;
+        }
+        if tally.messages_changed + tally.messages_withdrawn > 0 {
+            let (changed, withdrawn) = (count(tally.messages_changed, "message"), tally.messages_withdrawn);
+            writeln!(out, "{changed} changed by their tool, {withdrawn} taken back")?;
         }
         let seconds = begin.elapsed().as_secs_f64();
         let rate = tally.messages_read as f64 / seconds.max(1e-3);

@@ -17,20 +17,39 @@ const DEPTH_MAX: usize = 32;
 const FILES_MAX: usize = 1_000_000;
 
 /// A file to read.
-pub(super) struct Transcript {
-    pub(super) path: PathBuf,
-    pub(super) importer: &'static dyn Importer,
-    pub(super) bytes: u64,
+pub(crate) struct Transcript {
+    pub(crate) path: PathBuf,
+    pub(crate) importer: &'static dyn Importer,
+    pub(crate) bytes: u64,
+    /// When it was last written to.
+    pub(crate) modified: SystemTime,
 }
 
 /// The transcripts of some places, the one changed longest ago first.
-pub(super) struct Found {
-    pub(super) transcripts: Vec<Transcript>,
+pub(crate) struct Found {
+    pub(crate) transcripts: Vec<Transcript>,
+}
+
+/// The same for somebody who looks again and again: what cannot be read now is looked at the next time.
+pub(crate) fn find_quietly(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
+    let mut found = Vec::new();
+    for place in places {
+        let Ok(facts) = fs::metadata(place) else { continue };
+        if facts.is_dir() {
+            folder(place, tool, DEPTH_MAX, &mut found)?;
+        } else if let Some(importer) = recognise(place, tool).ok().flatten().or(tool) {
+            let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            found.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
+        }
+    }
+    found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(Found { transcripts: found })
 }
 
 /// Looks through files and folders. A file that was named must be a transcript; in a folder, others are passed over.
-pub(super) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
-    let mut found: Vec<(SystemTime, Transcript)> = Vec::new();
+pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
+    let mut found: Vec<Transcript> = Vec::new();
     for place in places {
         let facts = match fs::metadata(place) {
             Ok(facts) => facts,
@@ -52,18 +71,18 @@ pub(super) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
             Advice::error(format!("{} is no transcript of a tool that can be read", place.display()), hint)
         })?;
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        found.push((modified, Transcript { path: place.clone(), importer, bytes: facts.len() }));
+        found.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
     }
-    found.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
-    found.dedup_by(|a, b| a.1.path == b.1.path);
-    Ok(Found { transcripts: found.into_iter().map(|(_, transcript)| transcript).collect() })
+    found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(Found { transcripts: found })
 }
 
 fn folder(
     path: &Path,
     tool: Option<&'static dyn Importer>,
     depth: usize,
-    found: &mut Vec<(SystemTime, Transcript)>,
+    found: &mut Vec<Transcript>,
 ) -> anyhow::Result<()> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -77,7 +96,10 @@ fn folder(
         // Links to folders are not followed: they may lead in a circle.
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            if depth > 0 {
+            // OpenCode keeps hundreds of thousands of parts beside its sessions, which read them by themselves.
+            let is_part = ["part", "message"].iter().any(|name| path.ends_with(name))
+                && path.parent().is_some_and(|storage| storage.join("session").is_dir());
+            if depth > 0 && !is_part {
                 folder(&path, tool, depth - 1, found)?;
             }
             continue;
@@ -97,7 +119,7 @@ fn folder(
             return Err(Advice::error(what, "import one folder after the other"));
         }
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        found.push((modified, Transcript { path, importer, bytes: facts.len() }));
+        found.push(Transcript { path, importer, bytes: facts.len(), modified });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What Claude Code itself writes into the turns of the person and of the tools.
+//! What coding tools themselves write into the turns of the person and of the tools.
 
 use std::borrow::Cow;
 
