@@ -399,10 +399,6 @@ pub struct Exposure {
     pub holdout: bool,
 }
 
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
 impl Exposure {
     /// These records were given to a run, now, for this query.
     pub fn new(run: impl Into<String>, query: impl Into<String>, records: Vec<RecordId>) -> Exposure {

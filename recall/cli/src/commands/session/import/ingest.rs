@@ -500,8 +500,8 @@ impl<'a> Ingest<'a> {
 
     /// Forgets a message that its tool took back, with what hangs on it.
     fn withdraw(&mut self, session: &str, key: &str) -> anyhow::Result<()> {
-        let places = self.met.iter().copied().filter(|place| self.states[*place].session.id == session);
-        let (Some(place), Some(engine)) = (places.last(), self.engine) else { return Ok(()) };
+        let mut places = self.met.iter().copied().filter(|place| self.states[*place].session.id == session);
+        let (Some(place), Some(engine)) = (places.next_back(), self.engine) else { return Ok(()) };
         self.flush()?;
         let mut ids = Vec::new();
         self.each_message(place, &mut |record| {
