@@ -6,6 +6,7 @@
 //! - [`mod@follower`]: the one process that does so at a time
 //! - [`text`]: full text, in every language with one analyzer
 //! - [`embed`]: texts to vectors
+//! - [`rerank`]: a closer reading of the head of a ranking
 //! - [`meaning`]: recall by meaning, the index over the following two
 //! - [`vector`]: nearest neighbours among embeddings
 
@@ -15,6 +16,7 @@ pub mod error;
 pub mod follower;
 pub mod index;
 pub mod meaning;
+pub mod rerank;
 pub mod text;
 pub mod vector;
 

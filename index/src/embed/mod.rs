@@ -18,7 +18,7 @@ mod hashing;
 mod languages;
 mod math;
 mod network;
-mod onnx;
+pub(crate) mod onnx;
 pub mod passages;
 mod random;
 pub mod source;

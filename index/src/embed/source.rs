@@ -339,6 +339,30 @@ fn stamp(path: &Path) -> Result<(u64, u64)> {
     Ok((metadata.len(), since.as_millis() as u64))
 }
 
+/// The content of one of a model's small files.
+pub(crate) fn small_file(path: &Path) -> Result<Vec<u8>> {
+    if !path.is_file() {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(Error::Missing { path: path.parent().unwrap_or(path).to_owned(), file });
+    }
+    read_file(path, TEXT_FILE_BYTES_MAX)
+}
+
+/// SHA-256 of a file, in hex.
+pub(crate) fn file_sha256(path: &Path) -> Result<String> {
+    let io = |source| Error::Io { doing: "read", path: path.to_owned(), source };
+    let mut hash = Hashing { hash: Sha256::new(), inner: std::io::sink(), bytes: 0 };
+    std::io::copy(&mut File::open(path).map_err(io)?, &mut hash).map_err(io)?;
+    Ok(hash.finish())
+}
+
+/// The token that a vocabulary pads with; batches of one never do.
+pub(crate) fn pad_token(tokenizer: &[u8]) -> String {
+    let named = serde_json::from_slice::<serde_json::Value>(tokenizer).ok();
+    let named = named.and_then(|json| json["padding"]["pad_token"].as_str().map(str::to_owned));
+    named.unwrap_or_else(|| "[PAD]".to_owned())
+}
+
 fn read_file(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let io = |source| Error::Io { doing: "read", path: path.to_owned(), source };
     let mut content = Vec::new();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -67,6 +68,28 @@ fn the_demo_goes_on_without_a_model_and_says_why() {
     assert!(stdout(&output).contains("部署"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("http://127.0.0.1:9 cannot be reached") && said.contains("from text alone"), "{said}");
+}
+
+/// With the model in the folder that `HARNESS_TEST_MODEL` names.
+#[cfg(unix)]
+#[test]
+fn the_demo_finds_by_meaning_where_there_is_a_model() {
+    let Some(model) = std::env::var_os("HARNESS_TEST_MODEL") else {
+        let why = "no model, get it with `harness setup` and name its folder in HARNESS_TEST_MODEL";
+        // Past the test runner, which keeps what passing tests print to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: the_demo_finds_by_meaning_where_there_is_a_model: {why}");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // As setup leaves it.
+    let mut setup = Command::new(env!("CARGO_BIN_EXE_harness"));
+    setup.args(["setup", "--offline", "--from"]).arg(model).env("HARNESS_HOME", folder.path().join("home"));
+    assert!(setup.output().unwrap().status.success());
+    let found = stdout(&demo(folder.path()).args(["--json", "--offline"]).output().unwrap());
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let asked = found.iter().find(|search| search["query"] == "shoppers could not buy anything at midday").unwrap();
+    let text = asked["answer"]["hits"][0]["text"].as_str().unwrap();
+    assert!(text.contains("whenever the lunch promotion starts"), "{text}");
 }
 
 #[cfg(unix)]

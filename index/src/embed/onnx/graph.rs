@@ -2,7 +2,7 @@
 //!
 //! Written as PyTorch exports these models, so that ONNX Runtime finds the patterns that it fuses.
 
-use super::proto::{Attribute, FLOAT, Graph};
+use super::proto::{Attribute, FLOAT, Graph, Side};
 use crate::embed::config::Shape;
 use crate::embed::math::Activation;
 use crate::embed::source::WEIGHTS;
@@ -18,7 +18,22 @@ pub(super) fn build(weights: &Weights, shape: &Shape) -> Result<Vec<u8>> {
     let prefix = weights.prefix()?;
     let mut building = Building { graph: Graph::default(), weights, prefix, shape };
     building.encoder()?;
-    Ok(building.graph.finish(&["input_ids", "attention_mask"], OUTPUT, shape.width))
+    let sides = [Side::Any("batch"), Side::Any("tokens"), Side::Of(shape.width)];
+    Ok(building.graph.finish(&["input_ids", "attention_mask"], OUTPUT, &sides))
+}
+
+/// A graph that scores as a cross-encoder does: by the first token's state, without a head.
+#[cfg(test)]
+pub(crate) fn build_scorer(files: &crate::embed::source::ModelFiles) -> Result<Vec<u8>> {
+    let shape = &crate::embed::config::Profile::read(files, "", &Default::default())?.shape;
+    let weights = &Weights::open(files.weights()?)?;
+    let prefix = weights.prefix()?;
+    let mut building = Building { graph: Graph::default(), weights, prefix, shape };
+    building.encoder()?;
+    let first = building.graph.ints("first", &[], &[0]);
+    building.graph.node("Gather", &[OUTPUT, &first], "logits", &[Attribute::Int("axis", 1)]);
+    let sides = [Side::Any("batch"), Side::Of(shape.width)];
+    Ok(building.graph.finish(&["input_ids", "attention_mask"], "logits", &sides))
 }
 
 struct Building<'a> {

@@ -4,10 +4,11 @@
 //! - [`OnnxEmbedder`]: an [`Embedder`] over it
 //! - `graph`, `proto`: the graph of a model that comes as `model.safetensors`
 
-mod graph;
+pub(crate) mod graph;
 mod library;
 mod proto;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use fastembed::{InitOptionsUserDefined, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
@@ -33,6 +34,8 @@ pub struct OnnxEmbedder {
     /// For the share of unknown tokens; the model has its own.
     tokenizer: Tokenizer,
     model: Mutex<TextEmbedding>,
+    /// Where the library is, for messages.
+    library: PathBuf,
 }
 
 impl OnnxEmbedder {
@@ -55,7 +58,7 @@ impl OnnxEmbedder {
         let tokenizer = Tokenizer::read(&files.path(source::TOKENIZER), &json)?;
         let failed =
             |error: fastembed::Error| Error::Library { path: runtime.path().into(), reason: error.to_string() };
-        let pad = tokenizer_pad(&json);
+        let pad = source::pad_token(&json);
         let tokenizer_config = serde_json::json!({"model_max_length": profile.tokens_max, "pad_token": pad});
         let tokenizer_files = TokenizerFiles {
             tokenizer_file: json,
@@ -88,15 +91,8 @@ impl OnnxEmbedder {
             // Threads that spin while they wait halve the throughput beside other work.
             .with_session_config("session.intra_op.allow_spinning", "0");
         let model = TextEmbedding::try_new_from_user_defined(model.with_pooling(pooling), settings).map_err(failed)?;
-        Ok(Self { id, profile, tokenizer, model: Mutex::new(model) })
+        Ok(Self { id, profile, tokenizer, model: Mutex::new(model), library: runtime.path().to_owned() })
     }
-}
-
-/// The token that a vocabulary pads with; batches of one never do.
-fn tokenizer_pad(json: &[u8]) -> String {
-    let named = serde_json::from_slice::<serde_json::Value>(json).ok();
-    let named = named.and_then(|json| json["padding"]["pad_token"].as_str().map(str::to_owned));
-    named.unwrap_or_else(|| "[PAD]".to_owned())
 }
 
 impl Embedder for OnnxEmbedder {
@@ -127,10 +123,9 @@ impl Embedder for OnnxEmbedder {
             let text = &text[..text.floor_char_boundary(super::tokenizer::TEXT_BYTES_MAX)];
             let text = if prefix.is_empty() { text.into() } else { std::borrow::Cow::from(format!("{prefix}{text}")) };
             let no_vector = || Error::NoVector { model: self.id.clone(), bytes: text.len() };
-            let found = model.embed([text.as_ref()], Some(1)).map_err(|error| {
-                tracing::debug!("ONNX Runtime: {error}");
-                no_vector()
-            })?;
+            let failed =
+                |error: fastembed::Error| Error::Library { path: self.library.clone(), reason: error.to_string() };
+            let found = model.embed([text.as_ref()], Some(1)).map_err(failed)?;
             let mut vector = found.into_iter().next().ok_or_else(no_vector)?;
             if vector.len() != self.dimensions() || !super::normalize(&mut vector) {
                 return Err(no_vector());

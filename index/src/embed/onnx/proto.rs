@@ -71,6 +71,13 @@ impl Attribute<'_> {
     }
 }
 
+/// One side of what goes in or comes out.
+pub(super) enum Side {
+    /// As long as it happens to be; equal names are equally long.
+    Any(&'static str),
+    Of(usize),
+}
+
 /// A graph in the making.
 #[derive(Default)]
 pub(super) struct Graph {
@@ -114,21 +121,23 @@ impl Graph {
         name.to_owned()
     }
 
-    /// The whole model. Inputs and outputs are `[batch, tokens, …]`.
-    pub(super) fn finish(self, inputs: &[&str], output: &str, width: usize) -> Vec<u8> {
-        let side = |text: &str| Message::default().text(2, text);
-        let value = |name: &str, kind: i64, more: Option<usize>| {
-            let mut shape = Message::default().message(1, &side("batch")).message(1, &side("tokens"));
-            if let Some(more) = more {
-                shape = shape.message(1, &Message::default().int(1, more as i64));
-            }
+    /// The whole model. Inputs are `[batch, tokens]`; the output has these sides, a number or a name each.
+    pub(super) fn finish(self, inputs: &[&str], output: &str, sides: &[Side]) -> Vec<u8> {
+        let value = |name: &str, kind: i64, sides: &[Side]| {
+            let side = |side: &Side| match side {
+                Side::Any(name) => Message::default().text(2, name),
+                Side::Of(length) => Message::default().int(1, *length as i64),
+            };
+            let shape = sides.iter().fold(Message::default(), |shape, one| shape.message(1, &side(one)));
             let tensor = Message::default().int(1, kind).message(2, &shape);
             Message::default().text(1, name).message(2, &Message::default().message(1, &tensor))
         };
         let graph = self.nodes.iter().fold(Message::default(), |graph, node| graph.message(1, node)).text(2, "encoder");
         let graph = self.tensors.iter().fold(graph, |graph, tensor| graph.message(5, tensor));
-        let graph = inputs.iter().fold(graph, |graph, name| graph.message(11, &value(name, INT64, None)));
-        let graph = graph.message(12, &value(output, FLOAT, Some(width)));
+        let graph = inputs.iter().fold(graph, |graph, name| {
+            graph.message(11, &value(name, INT64, &[Side::Any("batch"), Side::Any("tokens")]))
+        });
+        let graph = graph.message(12, &value(output, FLOAT, sides));
         let operators = Message::default().text(1, "").int(2, 17);
         Message::default().int(1, 8).text(2, "harness").message(7, &graph).message(8, &operators).finish()
     }

@@ -53,7 +53,10 @@ struct Stop {
     remember_first: Option<&'static str>,
 }
 
-const TOUR: [Stop; 6] = [
+/// What is asked only where there is a model: no word of it is in the sample.
+const BY_MEANING: &str = "shoppers could not buy anything at midday";
+
+const TOUR: [Stop; 7] = [
     Stop { query: "部署", shows: "two characters of Chinese are enough", kinds: &[], hits: 1, remember_first: None },
     Stop {
         query: "画像アップロードが失敗する原因は？",
@@ -73,6 +76,13 @@ const TOUR: [Stop; 6] = [
         query: "RETRY_BACKOFF_MS",
         shows: "an identifier in another casing",
         kinds: &[],
+        hits: 1,
+        remember_first: None,
+    },
+    Stop {
+        query: BY_MEANING,
+        shows: "not one word of the question is in the answer",
+        kinds: &[Kind::Message],
         hits: 1,
         remember_first: None,
     },
@@ -166,15 +176,17 @@ fn tour(app: &App, engine: &Engine) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let filled = sample::fill(engine, app.now)?;
     engine.catch_up(&mut |_, _| !interrupt::requested())?;
+    let embedded = embed(engine);
     if !app.json {
         let sample::Filled { sessions, messages, episodes, notes } = filled;
         app.print(|out| {
             let what = format!("{messages} messages of {sessions} sessions, {episodes} episodes, {notes} notes");
             let seconds = started.elapsed().as_secs_f64();
-            writeln!(out, "Remembered sample work on a web shop in {seconds:.1} s: {what}.")
+            let meaning = if embedded { "text and meaning" } else { "text" };
+            writeln!(out, "Remembered sample work on a web shop in {seconds:.1} s, to be found by {meaning}: {what}.")
         })?;
     }
-    for stop in &TOUR {
+    for stop in TOUR.iter().filter(|stop| embedded || stop.query != BY_MEANING) {
         if interrupt::requested() {
             return Ok(Exit::Interrupted);
         }
@@ -194,6 +206,18 @@ fn tour(app: &App, engine: &Engine) -> anyhow::Result<Exit> {
         app.print(|out| farewell(out, app))?;
     }
     Ok(Exit::Found)
+}
+
+/// Brings the vectors up to date; `false`, and why, without a model that works.
+fn embed(engine: &Engine) -> bool {
+    match engine.embed(&mut |_, _| !interrupt::requested()) {
+        Ok(embedded) => embedded,
+        Err(_) if interrupt::requested() => false,
+        Err(error) => {
+            report::line(&format!("note: recall is shown from text alone: {:#}", anyhow::Error::from(error)));
+            false
+        }
+    }
 }
 
 fn search(engine: &Engine, stop: &Stop, now: Timestamp) -> anyhow::Result<(Answer, Duration)> {
