@@ -58,6 +58,31 @@ impl Intake {
         Intake::default()
     }
 
+    /// An intake with this redactor.
+    pub fn with(redactor: Redactor) -> Intake {
+        Intake { redactor }
+    }
+
+    /// What replaces secrets here.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Replaces the secrets of a record that is stored already; answers which rules fired, and how often.
+    pub(crate) fn clean_record(&self, record: &mut Record) -> BTreeMap<&'static str, usize> {
+        let mut redactions = BTreeMap::new();
+        for_each_text(record, &mut |text: &mut String| {
+            let redacted = self.redactor.redact(text);
+            for (rule, times) in redacted.hits() {
+                *redactions.entry(rule).or_insert(0) += times;
+            }
+            if redacted.hits().next().is_some() {
+                *text = redacted.into_text().into_owned();
+            }
+        });
+        redactions
+    }
+
     /// Checks a record's limits, drops the blocks that recall injected, and redacts its secrets.
     pub fn admit(&self, mut record: Record) -> Result<Admission> {
         check_limits(&record)?;

@@ -19,6 +19,12 @@ const CLOSE: &str = "</harness-memory>";
 /// Hex digits of the hash in a marker.
 const HASH_DIGITS: usize = 16;
 
+/// How many JSON strings may stand inside each other around a block: a transcript that quotes a transcript, and one more.
+pub const ESCAPES_MAX: u32 = 3;
+
+/// The longest prefix of quoted or indented lines.
+const PREFIX_BYTES_MAX: usize = 64;
+
 /// A body longer than this is no block of ours: a context is packed into a token budget far below it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -56,8 +62,9 @@ pub struct Stripped<'t> {
 
 /// Drops every block whose hash fits its body; everything else stays, byte for byte.
 ///
-/// A block is also recognised with `\r\n` as line ends, and when it stands in a JSON string inside the
-/// text, that is with `"` and line ends escaped once, and perhaps `<`, `>` and `&` as `\u003c` and so on.
+/// A block is also recognised with `\r\n` as line ends, with each line indented or quoted alike, and when it stands in
+/// a JSON string inside the text: with `"` and line ends escaped, up to [`ESCAPES_MAX`] times over, and perhaps `<`, `>`
+/// and `&` as `\u003c` and so on.
 pub fn strip(text: &str) -> Stripped<'_> {
     let mut kept = String::new();
     let mut copied = 0;
@@ -94,8 +101,8 @@ struct Opening<'t> {
     /// Where the body starts.
     body: usize,
     hash: &'t str,
-    /// The tag stands inside a JSON string.
-    escaped: bool,
+    /// In how many JSON strings inside each other the tag stands.
+    escapes: u32,
 }
 
 fn next_opening(text: &str, mut from: usize) -> Option<Opening<'_>> {
@@ -109,8 +116,12 @@ fn next_opening(text: &str, mut from: usize) -> Option<Opening<'_>> {
             continue;
         };
         let rest = &text[from..];
-        let escaped = rest.starts_with('\\');
-        let quote = if escaped { "\\\"" } else { "\"" };
+        // `"`, `\"`, `\\\"`, …: each string around it doubles the signs and adds one.
+        let signs = rest.bytes().take(1 << ESCAPES_MAX).take_while(|byte| *byte == b'\\').count();
+        let escapes = (signs + 1).ilog2();
+        let Some(quote) = rest.get(..=signs).filter(|quote| quote.ends_with('"') && signs + 1 == 1 << escapes) else {
+            continue;
+        };
         let parsed = rest
             .strip_prefix(quote)
             .and_then(|rest| rest.strip_prefix('1'))
@@ -127,7 +138,7 @@ fn next_opening(text: &str, mut from: usize) -> Option<Opening<'_>> {
                 Some((hash, text.len() - rest.len()))
             });
         if let Some((hash, body)) = parsed {
-            return Some(Opening { start, body, hash, escaped });
+            return Some(Opening { start, body, hash, escapes });
         }
     }
 }
@@ -139,37 +150,89 @@ fn before(head: &str, sign: &str) -> Option<usize> {
 /// Where the block ends, when its body fits its hash.
 fn block_end(text: &str, opening: &Opening<'_>) -> Option<usize> {
     let rest = &text[opening.body..];
-    let length = if opening.escaped { escaped_body(rest)? } else { rest.find('<')? };
+    let length = if opening.escapes > 0 { escaped_body(rest, opening.escapes)? } else { rest.find('<')? };
     if length > BODY_BYTES_MAX {
         return None;
     }
     let (body, tail) = rest.split_at(length);
-    let after = [CLOSE, "<\\/harness-memory>"].iter().find_map(|close| tail.strip_prefix(close)).or_else(|| {
-        let tail = tail.strip_prefix("\\u003c").or_else(|| tail.strip_prefix("\\u003C"))?;
-        let tail = tail.strip_prefix("/harness-memory").or_else(|| tail.strip_prefix("\\/harness-memory"))?;
-        ["\\u003e", "\\u003E", ">"].iter().find_map(|end| tail.strip_prefix(end))
-    })?;
-    let body = if opening.escaped {
-        Cow::Owned(serde_json::from_str::<String>(&format!("\"{body}\"")).ok()?)
-    } else {
-        Cow::Borrowed(body)
+    let signs = |tail: &str| tail.len() - tail.trim_start_matches('\\').len();
+    // `</harness-memory>`, with the slash escaped or not, and the brackets as they are or as `\u003c`.
+    let tail = match tail.strip_prefix('<') {
+        Some(tail) => tail,
+        None => {
+            let tail = &tail[signs(tail)..];
+            tail.strip_prefix("u003c").or_else(|| tail.strip_prefix("u003C"))?
+        }
     };
+    let tail = tail[signs(tail)..].strip_prefix("/harness-memory")?;
+    let after = match tail.strip_prefix('>') {
+        Some(after) => after,
+        None => {
+            let tail = &tail[signs(tail)..];
+            tail.strip_prefix("u003e").or_else(|| tail.strip_prefix("u003E"))?
+        }
+    };
+    let mut body = Cow::Borrowed(body);
+    for _ in 0..opening.escapes {
+        body = Cow::Owned(serde_json::from_str::<String>(&format!("\"{body}\"")).ok()?);
+    }
     let plain = body.replace("&lt;", "<").replace("&amp;", "&");
-    (hash(&normal(&plain)) == opening.hash).then(|| text.len() - after.len())
+    let fits = |body: &str| hash(&normal(body)) == opening.hash;
+    let prefix = line_prefix(&text[..opening.start]);
+    (fits(&plain)
+        || without_prefix(&plain, prefix).is_some_and(|body| fits(&body))
+        || without_prefix(&plain, common_indent(&plain)).is_some_and(|body| fits(&body)))
+    .then(|| text.len() - after.len())
+}
+
+/// What stands before the opening tag on its line, when that can be the indentation or quotation of all lines.
+fn line_prefix(head: &str) -> &str {
+    let line = &head[head.rfind('\n').map_or(0, |end| end + 1)..];
+    let is_sign = |c: char| c.is_whitespace() || matches!(c, '>' | '|' | '│' | '┃' | '#' | '*' | '/');
+    if line.len() <= PREFIX_BYTES_MAX && line.chars().all(is_sign) { line } else { "" }
+}
+
+/// The white space that all lines with anything on them begin with.
+fn common_indent(body: &str) -> &str {
+    let indent = |line: &'_ str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let lines = || body.lines().filter(|line| !line.trim().is_empty());
+    let width = lines().map(indent).min().unwrap_or(0).min(PREFIX_BYTES_MAX);
+    // Where lines begin differently, taking the first one's beginning from the others fails, as it should.
+    lines().next().map_or("", |line| &line[..width])
+}
+
+/// The body without a prefix on each of its lines; `None` where a line has another beginning.
+fn without_prefix(body: &str, prefix: &str) -> Option<String> {
+    if prefix.is_empty() {
+        return None;
+    }
+    let lines = body.trim_matches('\n').split('\n').enumerate().map(|(at, line)| {
+        let bare = line.strip_prefix(prefix);
+        // An editor takes the blanks of an empty line away; the body's own first line may stand behind the tag.
+        bare.or_else(|| (line.trim().is_empty() || prefix.trim_end() == line).then_some(""))
+            .or((at == 0).then_some(line))
+    });
+    Some(lines.collect::<Option<Vec<&str>>>()?.join("\n"))
 }
 
 /// The length of a body inside a JSON string: up to a `<`, however written.
-fn escaped_body(rest: &str) -> Option<usize> {
+fn escaped_body(rest: &str, escapes: u32) -> Option<usize> {
     let bytes = rest.as_bytes();
     let mut at = 0;
     while at < bytes.len().min(BODY_BYTES_MAX + 1) {
         match bytes[at] {
             b'<' => return Some(at),
-            b'\\' if bytes[at..].len() >= 6 && bytes[at + 1..at + 6].eq_ignore_ascii_case(b"u003c") => {
-                return Some(at);
+            b'\\' => {
+                // `\u003c`, or with the sign doubled by each string around the one that wrote it so. More signs than that
+                // stand for the same letters in the body itself.
+                let signs = bytes[at..].iter().take(1 << ESCAPES_MAX).take_while(|byte| **byte == b'\\').count();
+                let written = signs.is_power_of_two() && signs < 1 << escapes;
+                let letters = bytes.get(at + signs..at + signs + 5);
+                if written && letters.is_some_and(|letters| letters.eq_ignore_ascii_case(b"u003c")) {
+                    return Some(at);
+                }
+                at += 2;
             }
-            // The next byte belongs to the escape, so an escaped backslash is not taken for the start of another.
-            b'\\' => at += 2,
             b'"' => return None,
             _ => at += 1,
         }
@@ -239,6 +302,25 @@ mod tests {
         let text = encode("one\ntwo\n\nthree").replace('\n', "\r\n");
         assert_eq!(strip(&text).text, "");
         assert_eq!(strip(&encode("one\r\ntwo")).text, "");
+    }
+
+    #[test]
+    fn a_block_is_recognised_indented_quoted_and_escaped_over_and_over() {
+        let block = encode("- one \"thing\"\n  and its second line\n\n- <b> & 中文");
+        let each = |prefix: &str| block.lines().map(|line| format!("{prefix}{line}\n")).collect::<String>();
+        for prefix in ["    ", "\t", "> ", "  │ ", "// "] {
+            let stripped = strip(&each(prefix)).text.into_owned();
+            assert_eq!(stripped.trim_matches(|c: char| !c.is_alphanumeric()), "", "{prefix:?}: {stripped}");
+        }
+        let mut text = each("    ");
+        for _ in 0..ESCAPES_MAX {
+            text = json(&text);
+            assert_eq!(strip(&format!("x {text} y")).dropped, 1, "{text}");
+            assert_eq!(strip(&format!("x {} y", text.replace('<', "\\u003c"))).dropped, 1);
+        }
+        // A word put into a line is no indentation.
+        let longer = each("    ").replace("    - one", "    - one more");
+        assert_eq!(strip(&longer).dropped, 0);
     }
 
     #[test]

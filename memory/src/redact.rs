@@ -9,6 +9,7 @@
 //! not found. Redacting a redacted text changes nothing.
 
 mod assignment;
+mod own;
 mod rules;
 mod shapes;
 
@@ -16,7 +17,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use rules::{RULES, Shape};
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use crate::error::Result;
+
+pub use own::{OWN_RULES_MAX, OwnRule};
 
 /// What every replacement starts with.
 const REDACTED: &[u8] = b"[REDACTED:";
@@ -25,9 +30,12 @@ const REDACTED: &[u8] = b"[REDACTED:";
 /// more; the bound keeps such text linear.
 const PASSES_MAX: usize = 8;
 
-/// Finds and replaces secrets. All redactors share one table of rules, compiled at the first text.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Redactor {}
+/// Finds and replaces secrets. All redactors share one table of built-in rules, compiled at the first text; one may
+/// have rules and exceptions of the person's own beside them. Cloning is cheap.
+#[derive(Debug, Default, Clone)]
+pub struct Redactor {
+    own: Option<Arc<own::Own>>,
+}
 
 /// A redacted text, and what was found in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +181,12 @@ impl Anchors {
 }
 
 impl Redactor {
+    /// A redactor with the built-in rules, these rules beside them, and no redaction on lines that an exception
+    /// matches. A pattern that does not compile, or would fit everywhere, is refused by name.
+    pub fn with(rules: &[OwnRule], exceptions: &[String]) -> Result<Redactor> {
+        Ok(Redactor { own: own::Own::compile(rules, exceptions)? })
+    }
+
     /// Replaces every secret in `text` by `[REDACTED:rule]`.
     pub fn redact<'t>(&self, text: &'t str) -> Redacted<'t> {
         let mut fired = Fired::default();
@@ -183,7 +197,7 @@ impl Redactor {
             if findings.is_empty() {
                 break;
             }
-            text = Cow::Owned(replaced(&text, &findings, &mut fired));
+            text = Cow::Owned(self.replaced(&text, &findings, &mut fired));
         }
         Redacted { text, fired }
     }
@@ -242,16 +256,16 @@ impl Redactor {
         if let Some(finding) = self.find(&written).first()
             && finding.place == (from..from + text.len())
         {
-            let rule = RULES[finding.rule].name;
+            let rule = self.name(finding.rule);
             fired.count(rule, 1);
             *text = format!("[REDACTED:{rule}]");
         }
     }
 
     /// The secrets of `text`, in order and apart from each other.
-    fn find(&self, text: &str) -> Vec<Finding> {
+    fn find(&self, whole: &str) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
-        let mut text = Text { bytes: text.as_bytes(), done: 0, token: 0..0 };
+        let mut text = Text { bytes: whole.as_bytes(), done: 0, token: 0..0 };
         let anchors = &*ANCHORS;
         for anchor in anchors.automaton.find_overlapping_iter(text.bytes) {
             for &rule in &anchors.starts[anchor.pattern().as_usize()] {
@@ -264,10 +278,40 @@ impl Redactor {
                 }
             }
         }
+        if let Some(own) = &self.own {
+            findings
+                .extend(own.find(whole).into_iter().map(|(rule, place)| Finding { place, rule: RULES.len() + rule }));
+            findings.retain(|finding| !own.excepts(whole, &finding.place));
+        }
         if findings.len() > 1 {
             merge(&mut findings);
         }
         findings
+    }
+
+    fn name(&self, rule: usize) -> &'static str {
+        match (RULES.get(rule), &self.own) {
+            (Some(rule), _) => rule.name,
+            (None, Some(own)) => own.name(rule - RULES.len()),
+            (None, None) => "secret",
+        }
+    }
+
+    /// `text` with the name of its rule in each finding's place.
+    fn replaced(&self, text: &str, findings: &[Finding], fired: &mut Fired) -> String {
+        let mut clean = String::with_capacity(text.len());
+        let mut kept = 0;
+        for finding in findings {
+            let name = self.name(finding.rule);
+            clean.push_str(&text[kept..finding.place.start]);
+            clean.push_str("[REDACTED:");
+            clean.push_str(name);
+            clean.push(']');
+            fired.count(name, 1);
+            kept = finding.place.end;
+        }
+        clean.push_str(&text[kept..]);
+        clean
     }
 }
 
@@ -296,23 +340,6 @@ fn find_at(text: &Text<'_>, rule: usize, anchor: Range<usize>) -> Option<Range<u
             (length >= *least && ends && (!digit || body.iter().any(u8::is_ascii_digit))).then_some(anchor.start..end)
         }
     }
-}
-
-/// `text` with the name of its rule in each finding's place.
-fn replaced(text: &str, findings: &[Finding], fired: &mut Fired) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut kept = 0;
-    for finding in findings {
-        let name = RULES[finding.rule].name;
-        clean.push_str(&text[kept..finding.place.start]);
-        clean.push_str("[REDACTED:");
-        clean.push_str(name);
-        clean.push(']');
-        fired.count(name, 1);
-        kept = finding.place.end;
-    }
-    clean.push_str(&text[kept..]);
-    clean
 }
 
 /// Joins findings that overlap; the most specific rule names the whole.

@@ -10,6 +10,7 @@
 //! - `retention`: how long records are kept; `fold`: removing the beginning of the log
 //! - `head`: the small file that notices a lost tail
 //! - `trials`: what was given to runs and how they ended
+//! - `secrets`: finding and removing secrets in what is stored already
 //! - `check`: reading everything and reporting what does not fit
 
 mod backup;
@@ -26,6 +27,7 @@ mod retention;
 mod row;
 mod schema;
 mod scrub;
+mod secrets;
 mod trials;
 mod writer;
 
@@ -51,6 +53,7 @@ pub use backup::{BackedUp, Restored, restore};
 pub use carry::{Became, Carry, CarryIn};
 pub use head::LostTail;
 pub use retention::Retention;
+pub use secrets::Secrets;
 
 use self::row::RowReader;
 use self::writer::Writer;
@@ -165,6 +168,11 @@ impl SqliteStore {
     /// Ends the reports of a lost tail.
     pub fn acknowledge_lost_tail(&self) -> Result<()> {
         self.write(|writing| head::acknowledge(writing.connection()))
+    }
+
+    /// How a run ended, and what says so, where that was ever noted.
+    pub fn run_end(&self, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
+        self.read(|reader| trials::ended(&reader.connection, run))
     }
 
     /// Moves the write-ahead log into the database file, as far as readers allow, and shortens it.

@@ -105,6 +105,12 @@ impl Engine {
         })
     }
 
+    /// The same engine with another way in: rules of redaction of the person's own.
+    pub fn with_intake(mut self, intake: Intake) -> Engine {
+        self.intake = intake;
+        self
+    }
+
     /// The same engine with other weights than the default ones, to measure with.
     pub fn with_weights(mut self, weights: Weights) -> Engine {
         self.weights = weights;

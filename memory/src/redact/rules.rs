@@ -70,6 +70,7 @@ static DOTTED: Alphabet = Alphabet::of(true, true, b"_-.");
 static SLASHED: Alphabet = Alphabet::of(true, true, b"_-/");
 static BASE64: Alphabet = Alphabet::of(true, true, b"+/=_-");
 static UPPER: Alphabet = Alphabet::of(true, false, b"");
+static UPPER_DASHED: Alphabet = Alphabet::of(true, false, b"-");
 static HEX: Alphabet = Alphabet::of(false, false, b"abcdefABCDEF");
 
 /// Runs are followed no further than this, so that a megabyte of base64 costs nothing.
@@ -161,6 +162,15 @@ pub(super) static RULES: &[Rule] = &[
     open("doppler", &["dp.pt.", "dp.st.", "dp.ct.", "dp.sa."], &DOTTED, 40),
     open("1password", &["ops_eyJ"], &BASE64, 100),
     open("tailscale", &["tskey-"], &DASHED, 20),
+    weak("adafruit", &["aio_"], &ALNUM, 28),
+    weak("openshift", &["sha256~"], &URL64, 43),
+    scan("azure-devops", &["AZDO"], shapes::azure_devops),
+    weak("1password", &["A3-"], &UPPER_DASHED, 32),
+    weak("clojars", &["CLOJARS_"], &ALNUM, 60),
+    weak("infracost", &["ico-"], &ALNUM, 32),
+    weak("scalingo", &["tk-us-"], &URL64, 48),
+    weak("bitbucket", &["BBDC-"], &BASE64, 40),
+    weak("neon", &["napi_"], &ALNUM, 40),
     // Models.
     open("anthropic", &["sk-ant-"], &URL64, 20),
     weak("openai", &["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-"], &URL64, 20),
@@ -179,11 +189,21 @@ pub(super) static RULES: &[Rule] = &[
     open("jina", &["jina_"], &URL64, 40),
     fixed("firecrawl", &["fc-"], &HEX, 32, 32),
     fixed("elevenlabs", &["sk_"], &HEX, 48, 48),
+    open("together", &["tgp_v1_"], &URL64, 40),
+    weak("fireworks", &["fw_"], &ALNUM, 22),
+    weak("apify", &["apify_api_"], &ALNUM, 30),
+    weak("e2b", &["e2b_"], &HEX, 40),
+    weak("wandb", &["wandb_v1_"], &WORD, 40),
+    weak("browserbase", &["bb_live_", "bb_test_"], &URL64, 20),
     open("baidu", &["bce-v3/"], &SLASHED, 40),
     // Talking and mailing.
     weak("slack-token", &["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxo-", "xoxc-", "xoxd-"], &BASE64, 10),
     weak("slack-token", &["xoxe-", "xoxe.", "xapp-"], &DOTTED, 10),
     value("slack-webhook", &["hooks.slack.com/"], shapes::webhook_path),
+    value("teams-webhook", &["webhook.office.com/webhookb2/"], shapes::webhook_path),
+    value("chat-webhook", &["/bot/v2/hook/", "/cgi-bin/webhook/send?key="], shapes::webhook_key),
+    scan("facebook", &["EAA"], shapes::facebook),
+    weak("resend", &["re_"], &WORD, 30),
     value("discord-webhook", &["/api/webhooks/"], shapes::discord_webhook),
     scan("telegram-bot", &[":AA"], shapes::telegram_bot),
     scan("sendgrid", &["SG."], shapes::sendgrid),
@@ -201,7 +221,16 @@ pub(super) static RULES: &[Rule] = &[
     open("duffel", &["duffel_live_", "duffel_test_"], &URL64, 40),
     open("shippo", &["shippo_live_", "shippo_test_"], &HEX, 40),
     open("plaid", &["access-sandbox-", "access-production-", "access-development-"], &URL64, 30),
+    scan("paypal", &["access_token$production$", "access_token$sandbox$"], shapes::braintree),
+    fixed("lob", &["live_", "test_"], &HEX, 35, 35),
+    weak("gocardless", &["live_", "sandbox_"], &URL64, 40),
     // Data, monitoring, work.
+    scan("airtable", &["pat"], shapes::airtable),
+    weak("hubspot", &["pat-na1-", "pat-na2-", "pat-eu1-"], &DASHED, 36),
+    weak("new-relic", &["NRII-", "NRJS-", "NRBR-", "NRRA-"], &URL64, 19),
+    weak("frameio", &["fio-u-"], &URL64, 64),
+    weak("posthog", &["phx_", "phs_"], &ALNUM, 40),
+    weak("dbt", &["dbtc_", "dbtu_"], &URL64, 30),
     weak("databricks", &["dapi"], &DASHED, 32),
     open("grafana", &["glsa_", "glc_"], &BASE64, 32),
     fixed("new-relic", &["NRAK-"], &ALNUM, 27, 27),

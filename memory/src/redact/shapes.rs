@@ -116,6 +116,54 @@ pub(super) fn azure_client_secret(text: &Text<'_>, anchor: Range<usize>) -> Opti
     .then_some(start..anchor.end + tail)
 }
 
+/// `EAA` and at least eighty letters and digits, which is no piece of a larger base64.
+pub(super) fn facebook(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.bytes;
+    let sign = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'+' | b'/'));
+    let length = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
+    let end = anchor.end + length;
+    let whole = !sign(bytes[..anchor.start].last()) && !sign(bytes.get(end)) && text.starts_fresh(anchor.start);
+    (bytes[anchor.clone()] == *b"EAA" && (80..=400).contains(&length) && whole).then_some(anchor.start..end)
+}
+
+/// Seventy-six bytes, `AZDO` and four more.
+pub(super) fn azure_devops(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.bytes;
+    let start = anchor.start.checked_sub(76)?;
+    let head = bytes[start..anchor.start].iter().all(u8::is_ascii_alphanumeric);
+    let tail = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
+    (bytes[anchor.clone()] == *b"AZDO" && head && tail == 4 && text.starts_fresh(start))
+        .then_some(start..anchor.end + tail)
+}
+
+/// `pat`, fourteen bytes, a dot and sixty-four hex digits.
+pub(super) fn airtable(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.bytes;
+    let id = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
+    let dot = anchor.end + id;
+    if id != 14 || bytes.get(dot) != Some(&b'.') || !text.starts_fresh(anchor.start) {
+        return None;
+    }
+    let hex = run(bytes, dot + 1, |byte| byte.is_ascii_hexdigit());
+    (hex == 64).then_some(anchor.start..dot + 1 + hex)
+}
+
+/// Two runs with a dollar sign between, after `access_token$…$`.
+pub(super) fn braintree(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let length = run(text.bytes, anchor.end, |byte| byte.is_ascii_alphanumeric() || byte == b'$');
+    let value = &text.bytes[anchor.end..anchor.end + length];
+    (length >= 40 && value.contains(&b'$') && text.starts_fresh(anchor.start))
+        .then_some(anchor.start..anchor.end + length)
+}
+
+/// The key of a chat's webhook: a UUID or a run as long.
+pub(super) fn webhook_key(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
+    let length = run(text.bytes, anchor.end, url64);
+    let value = &text.bytes[anchor.end..anchor.end + length];
+    (length >= 30 && value.iter().any(u8::is_ascii_digit) && !is_placeholder(value))
+        .then_some(anchor.end..anchor.end + length)
+}
+
 /// The base64 that follows a connection string's `…Key=`.
 pub(super) fn base64_value(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let length = run(text.bytes, anchor.end, base64);
@@ -357,6 +405,8 @@ fn credential_after(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let digit = value.iter().any(u8::is_ascii_digit);
     let letter = value.iter().any(u8::is_ascii_alphabetic);
     // Prose after the word ("bearer authentication-scheme") has no digit; a real one of this length nearly always has.
-    let padded = value.ends_with(b"=") && length >= 12;
+    // `Bearer realm="…"`, `resource_metadata="…"`: a quote after the sign makes it an attribute and not padding.
+    let attribute = !value.ends_with(b"==") && matches!(bytes.get(start + length), Some(b'"' | b'\\' | b'\''));
+    let padded = value.ends_with(b"=") && length >= 12 && !attribute;
     (length >= 12 && letter && (digit || padded) && !is_placeholder(value)).then_some(start..start + length)
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::intake;
 use crate::record::Body;
+use crate::redact::Redactor;
 use crate::store::{Patch, Stored};
 
 /// The most records that one purge removes: keeps its transaction short. The next call goes on.
@@ -70,7 +71,9 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
         let reason = "it is forgotten; bring it back first".to_owned();
         return Err(Error::NotAllowed { doing: "change", id, reason });
     }
+    let clean = |text: String| Redactor::default().redact(&text).into_text().into_owned();
     if let Some(tags) = patch.tags {
+        let tags: Vec<String> = tags.into_iter().map(clean).collect();
         intake::check_tags(&tags)?;
         raw.tags = tags_json(&tags);
     }
@@ -85,7 +88,7 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
             return Err(Error::NotAllowed { doing: "set the outcome of", id, reason });
         };
         episode.outcome = outcome;
-        episode.reason = reason;
+        episode.reason = reason.map(clean);
         episode.outcome_said = true;
         let (codec, body) = writing.encode(&stored.record.body)?;
         (raw.codec, raw.body) = (codec, Some(body));

@@ -11,6 +11,7 @@ use super::writer::Writing;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::record::Outcome;
+use crate::redact::Redactor;
 use crate::store::{EXPOSURE_RECORDS_MAX, EXPOSURE_TEXT_BYTES_MAX, Exposure, HOLDOUT_MAX, Trial};
 
 /// The entry of `meta` with the share of runs that are given nothing.
@@ -48,7 +49,11 @@ pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
             records.extend_from_slice(id.as_bytes());
         }
     }
-    let (query, task) = (beginning(&exposure.query), exposure.task.as_deref().map(beginning));
+    // What somebody typed comes past the intake.
+    let redactor = Redactor::default();
+    let clean = |text: &str| redactor.redact(beginning(text)).into_text().into_owned();
+    let (query, task) = (clean(&exposure.query), exposure.task.as_deref().map(clean));
+    let (query, task) = (query.as_str(), task.as_deref());
     let at_ms = to_ms(exposure.at);
     let checksum = exposure_checksum(&exposure.run, at_ms, query, &records, task, exposure.holdout);
     connection
@@ -64,7 +69,14 @@ pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
 }
 
 /// The checksum of a row of exposures. Rows of the first schema have neither a task nor a holdout, and keep theirs.
-fn exposure_checksum(run: &str, at_ms: i64, query: &str, records: &[u8], task: Option<&str>, holdout: bool) -> i64 {
+pub(super) fn exposure_checksum(
+    run: &str,
+    at_ms: i64,
+    query: &str,
+    records: &[u8],
+    task: Option<&str>,
+    holdout: bool,
+) -> i64 {
     let at = at_ms.to_le_bytes();
     let mut parts = vec![run.as_bytes(), &at, query.as_bytes(), records];
     if task.is_some() || holdout {
@@ -85,7 +97,8 @@ pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, rea
 
 /// Notes how a run ended, and when that was said.
 pub(super) fn note_run(writing: &Writing, run: &str, outcome: Outcome, reason: Option<&str>, at_ms: i64) -> Result<()> {
-    let reason = reason.map(beginning);
+    let clean = reason.map(|reason| Redactor::default().redact(beginning(reason)).into_text().into_owned());
+    let reason = clean.as_deref();
     let checksum = run_checksum(run, outcome.code(), reason, at_ms);
     let connection = writing.connection();
     connection
@@ -218,7 +231,7 @@ pub(super) fn trials(connection: &Connection, limit: usize) -> Result<Vec<Trial>
 }
 
 /// How a run ended; a damaged row says nothing and is logged.
-fn ended(connection: &Connection, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
+pub(super) fn ended(connection: &Connection, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
     let doing = "read how runs ended";
     let found = connection
         .prepare_cached("SELECT outcome, reason, at_ms, checksum FROM runs WHERE run = ?1")

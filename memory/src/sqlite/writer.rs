@@ -358,6 +358,15 @@ impl Writing<'_> {
         Ok(state.encoder.encode(body))
     }
 
+    /// Takes the newest dictionary that there is: the one in use was removed.
+    pub(super) fn renew_encoder(&mut self) -> Result<()> {
+        // What was kept to train on may be what made the removed one bad.
+        self.state.samples.clear();
+        self.state.sample_bytes = 0;
+        self.state.encoder = Encoder::newest(&self.state.connection)?;
+        Ok(())
+    }
+
     /// Appends a change to the log.
     pub(super) fn log(&mut self, row: i64, id: &RecordId, kind: ChangeKind) -> Result<()> {
         let seq: Seq = self.head.seq + 1;

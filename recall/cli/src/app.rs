@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use etcetera::BaseStrategy;
 use harness_memory::scope::Readable;
-use harness_memory::{ReadSet, Scope};
+use harness_memory::{Intake, ReadSet, Scope};
 use harness_recall::Engine;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -26,6 +26,7 @@ pub(crate) const CONFIG_FILE: &str = "config.toml";
 pub(crate) struct App {
     /// The folder that holds everything; absolute. It need not exist yet.
     pub(crate) home: PathBuf,
+    home_is_chosen: bool,
     pub(crate) settings: Settings,
     /// Whether results are JSON.
     pub(crate) json: bool,
@@ -40,20 +41,15 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(globals: Globals) -> anyhow::Result<App> {
-        let home = match globals.home {
-            Some(home) if home.as_os_str().is_empty() => {
-                return Err(Advice::error("the home is empty", "name a folder after --home or in HARNESS_HOME"));
-            }
-            Some(home) => home,
-            None => default_home()?,
-        };
-        let home = std::path::absolute(&home).with_context(|| format!("cannot find the home {}", home.display()))?;
+        let home = home_of(&globals)?;
+        let home_is_chosen = default_home().map_or(true, |default| default != home);
         let project = std::env::current_dir().ok().map(|folder| Project::of(&folder));
         let project_file = project.as_ref().and_then(Project::settings_file);
         let settings = Settings::read(&home.join(CONFIG_FILE), project_file.as_deref())?;
         let style = Style::stdout(globals.color.or(settings.color).unwrap_or_default());
         Ok(App {
             home,
+            home_is_chosen,
             settings,
             json: globals.json,
             style,
@@ -78,7 +74,18 @@ impl App {
             Advice::new(format!("cannot open the home {}", self.home.display()), hint)
         })?;
         engine.store().set_read_only(ReadSet::new(self.settings.read_only.iter().cloned()));
+        let engine = engine.with_intake(self.intake());
         Ok(self.engine.get_or_init(|| engine))
+    }
+
+    /// The home, when it is not the default one: what a program that is to use it must be told.
+    pub(crate) fn chosen_home(&self) -> Option<&Path> {
+        self.home_is_chosen.then_some(&*self.home)
+    }
+
+    /// The way into the store, with the person's own rules of redaction.
+    pub(crate) fn intake(&self) -> Intake {
+        Intake::with(self.settings.redactor.clone())
     }
 
     /// The engine for a command that only reads: `None`, said on stderr, when there is no home yet,
@@ -121,7 +128,10 @@ impl App {
 
     /// The scope of another folder's project; the folder need not exist any more.
     pub(crate) fn scope_of(&self, folder: &Path) -> Scope {
-        Project::of(folder).scope(&self.user())
+        let project = Project::of(folder);
+        // As for the folder that a command runs in: its own file may name it.
+        let named = project.settings_file().and_then(|file| Settings::read_project_name(&file));
+        Project { name: named.unwrap_or(project.name), root: project.root }.scope(&self.user())
     }
 
     /// What `--here` reads: the person's own notes, and the project.
@@ -156,6 +166,18 @@ impl App {
             Err(error) => tracing::info!("cannot tell whether a follower is needed: {error}"),
         }
     }
+}
+
+/// The home that the flags, the environment or the platform name; absolute. It need not exist.
+pub(crate) fn home_of(globals: &Globals) -> anyhow::Result<PathBuf> {
+    let home = match &globals.home {
+        Some(home) if home.as_os_str().is_empty() => {
+            return Err(Advice::error("the home is empty", "name a folder after --home or in HARNESS_HOME"));
+        }
+        Some(home) => home.clone(),
+        None => default_home()?,
+    };
+    std::path::absolute(&home).with_context(|| format!("cannot find the home {}", home.display()))
 }
 
 fn default_home() -> anyhow::Result<PathBuf> {

@@ -33,7 +33,7 @@ Times are RFC 3339 in UTC; a date, a date and time, or an age such as `3d` or `2
 Settings: a flag goes before the environment (HARNESS_HOME, HARNESS_USER, NO_COLOR, HARNESS_LOG),
 that before `.harness.toml` of the project, that before `config.toml` of the home.";
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Globals {
     /// The folder that holds everything [default: `harness` in the platform's data folder]
     #[arg(long, global = true, env = "HARNESS_HOME", value_name = "DIR", hide_env_values = true)]

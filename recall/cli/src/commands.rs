@@ -1,13 +1,17 @@
 //! The commands, one file each. Each has its `Args` and `run`; those with verbs have a `Command` of their own.
 
+mod audit;
 mod backup;
+mod capture;
 mod completions;
 mod doctor;
 mod episode;
 mod export;
 mod forget;
+pub(crate) mod hook;
 mod import;
 mod index;
+mod install;
 mod pick;
 mod recall;
 mod remember;
@@ -48,7 +52,12 @@ pub(crate) enum Command {
     Restore(restore::Args),
     Status(status::Args),
     Doctor(doctor::Args),
+    Audit(audit::Args),
     Eval(eval::Args),
+    Install(install::InstallArgs),
+    Uninstall(install::UninstallArgs),
+    Hook(hook::Args),
+    Capture(capture::Args),
     Completions(completions::Args),
 }
 
@@ -69,7 +78,13 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Restore(args) => restore::run(args, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),
+        Command::Audit(args) => audit::run(args, app),
         Command::Eval(args) => eval::run(args, app),
+        Command::Install(args) => install::run(args, app),
+        Command::Uninstall(args) => install::run_uninstall(args, app),
+        // It has a life of its own: see `main`.
+        Command::Hook(args) => hook::run_as_command(&args),
+        Command::Capture(args) => capture::run(args, app),
         Command::Completions(args) => completions::run(args, app),
     }
 }

@@ -145,7 +145,6 @@ impl Exclusions {
     }
 
     /// Why a hook that works for this session in this folder is to do nothing, if it is.
-    #[allow(dead_code, reason = "the hooks ask it")]
     pub(crate) fn excludes_work(
         &self,
         now: Timestamp,

@@ -6,15 +6,21 @@
 //! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
 //! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
 //! - [`exclusions`]: what a person does not want to have remembered
+//! - [`audit`]: what a memory is full of, ours or another tool's
+//! - [`hooks`]: what the hooks of coding tools are answered
+//! - [`install`]: setting a coding tool up, and taking that back
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
 mod args;
+mod audit;
 mod commands;
 mod demo;
 mod eval;
 mod exclusions;
 mod follower;
+mod hooks;
+mod install;
 mod interrupt;
 mod output;
 mod progress;
@@ -37,10 +43,19 @@ use crate::output::Exit;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        // For some tools the exit code of a usage error means that the prompt is not to be read.
+        Err(error) if commands::hook::is_called() => {
+            usage(&error);
+            return ExitCode::SUCCESS;
+        }
         Err(error) => return usage(&error),
     };
-    start_log(cli.globals.verbose);
     let Cli { globals, command } = cli;
+    start_log(globals.verbose);
+    let command = match command {
+        commands::Command::Hook(args) => return commands::hook::run(args, globals),
+        command => command,
+    };
     let mut json = false;
     let done = App::new(globals).and_then(|app| {
         json = app.json;

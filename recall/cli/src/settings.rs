@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use harness_memory::redact::{OwnRule, Redactor};
 use harness_memory::scope::Readable;
 use harness_memory::sqlite::Retention;
 use harness_memory::{Kind, Mode};
@@ -42,6 +43,10 @@ pub(crate) struct Settings {
     pub(crate) retention: Vec<Retention>,
     /// Scopes that nothing is written to.
     pub(crate) read_only: Vec<Readable>,
+    /// How many tokens a hook may put in front of a prompt; 0 puts nothing there.
+    pub(crate) hook_tokens: usize,
+    /// Replaces secrets on their way into the store: the built-in rules, and the person's own.
+    pub(crate) redactor: Redactor,
 }
 
 /// `HOME/config.toml`.
@@ -60,6 +65,10 @@ struct HomeFile {
     retention: Vec<RetentionPart>,
     #[serde(default)]
     read_only: Vec<String>,
+    #[serde(default)]
+    hooks: HooksPart,
+    #[serde(default)]
+    redact: RedactPart,
 }
 
 /// One `[[retention]]`.
@@ -100,6 +109,37 @@ struct FollowPart {
     idle_seconds: Option<u64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HooksPart {
+    tokens: Option<usize>,
+}
+
+/// Only the home may say what is no secret: a project's file comes with whatever code was checked out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedactPart {
+    #[serde(default)]
+    rules: Vec<RulePart>,
+    /// Regular expressions; on lines that one matches nothing is replaced.
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulePart {
+    name: String,
+    pattern: String,
+}
+
+impl RedactPart {
+    fn redactor(self) -> harness_memory::Result<Redactor> {
+        let own = |RulePart { name, pattern }| OwnRule { name, pattern };
+        Redactor::with(&self.rules.into_iter().map(own).collect::<Vec<_>>(), &self.except)
+    }
+}
+
 impl Settings {
     /// Reads both files; one that is not there says nothing.
     pub(crate) fn read(home_file: &Path, project_file: Option<&Path>) -> anyhow::Result<Settings> {
@@ -112,9 +152,14 @@ impl Settings {
         let retention = home.retention.into_iter().map(|rule| -> anyhow::Result<Retention> {
             Ok(Retention { scope: rule.scope.map(scope).transpose()?, kinds: rule.kinds, days: rule.days })
         });
+        let redactor = home.redact.redactor().with_context(|| {
+            let what = format!("cannot use the redaction rules in {}", home_file.display());
+            Advice::new(what, "correct the rule, or remove it; until then nothing is stored")
+        })?;
         Ok(Settings {
             retention: retention.collect::<anyhow::Result<_>>()?,
             read_only: home.read_only.into_iter().map(scope).collect::<anyhow::Result<_>>()?,
+            redactor,
             user: home.user,
             project: project.project,
             color: home.color,
@@ -122,7 +167,15 @@ impl Settings {
             search_mode: project.search.mode.or(home.search.mode).unwrap_or_default(),
             undo_days: home.forget.undo_days.unwrap_or(UNDO_DAYS),
             follow_idle_seconds: home.follow.idle_seconds.unwrap_or(FOLLOW_IDLE_SECONDS),
+            hook_tokens: home.hooks.tokens.unwrap_or(crate::hooks::PROMPT_TOKENS),
         })
+    }
+}
+
+impl Settings {
+    /// What a project's own file calls it; one that does not read says nothing here.
+    pub(crate) fn read_project_name(project_file: &Path) -> Option<String> {
+        read::<ProjectFile>(project_file).ok()?.project
     }
 }
 
@@ -163,6 +216,20 @@ mod tests {
         let error = Settings::read(&file, None).unwrap_err().to_string();
         let error = error.replace(&folder.path().display().to_string(), "HOME");
         insta::assert_snapshot!(error, @"HOME/config.toml:4: unknown field `limits`, expected `limit` or `mode`");
+    }
+
+    #[test]
+    fn own_redaction_rules_and_exceptions_are_read_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let text = "[redact]\nexcept = [\"# sample\"]\n[[redact.rules]]\nname = \"badge\"\npattern = \"B-[0-9]{6}\"\n";
+        std::fs::write(&file, text).unwrap();
+        let settings = Settings::read(&file, None).unwrap();
+        let redacted = settings.redactor.redact("B-123456\nB-654321 # sample").into_text().into_owned();
+        assert_eq!(redacted, "[REDACTED:badge]\nB-654321 # sample");
+        std::fs::write(&file, text.replace("{6}", "{")).unwrap();
+        let error = format!("{:#}", Settings::read(&file, None).unwrap_err());
+        assert!(error.contains("config.toml") && error.contains("\"badge\" does not compile"), "{error}");
     }
 
     #[test]

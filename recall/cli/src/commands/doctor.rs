@@ -1,6 +1,7 @@
 //! `harness doctor`.
 
 mod home;
+mod secrets;
 
 use std::io::Write;
 
@@ -24,6 +25,7 @@ use crate::{interrupt, render, report};
 Examples:
   harness doctor
   harness doctor --fix
+  harness doctor --secrets --fix     look for secrets in what is stored, and remove them
   harness doctor --json | jq 'select(.ok | not)'
 
 Exit codes: 0 all is well, 1 something is wrong, 2 the check itself failed.")]
@@ -31,6 +33,11 @@ pub(crate) struct Args {
     /// Mend what can be mended at no loss: permissions, indexes, and the report of a loss that was read
     #[arg(long)]
     fix: bool,
+
+    /// Look for secrets in what is stored, instead: in the records, forgotten ones too, the sessions, the queries of
+    /// past injections and the logs; with --fix they are replaced, the indexes built anew and the free pages emptied
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// What one check said.
@@ -60,6 +67,9 @@ impl Checked {
 }
 
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    if args.secrets {
+        return secrets::run(app, args.fix);
+    }
     let mut wrong = 0u64;
     let mut rebuilt = false;
     let mut say = |checked: Checked| {

@@ -168,7 +168,7 @@ struct Tally {
 fn other(form: Form, args: &Args, app: &App) -> anyhow::Result<Exit> {
     let scope = args.writes.scope(app)?;
     let engine = if args.dry_run { None } else { Some(app.engine()?) };
-    let own_intake = Intake::new();
+    let own_intake = app.intake();
     let mut taking = Taking {
         app,
         engine,

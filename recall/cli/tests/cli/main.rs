@@ -5,6 +5,8 @@
 mod bad_input;
 mod episodes;
 mod home;
+mod hooks;
+mod install;
 mod manual;
 mod notes;
 mod processes;

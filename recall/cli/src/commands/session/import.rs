@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use harness_memory::Intake;
 use harness_memory::import::{IMPORTERS, Importer};
 
 use self::files::Transcript;
@@ -93,7 +92,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let intake = match engine {
         Some(engine) => engine.intake(),
         None => {
-            own_intake = Intake::new();
+            own_intake = app.intake();
             &own_intake
         }
     };
@@ -144,7 +143,7 @@ fn announce(
 ) -> anyhow::Result<()> {
     // A home that is not there yet is not made for a look.
     let engine = if app.home_is_missing() { None } else { Some(app.engine()?) };
-    let own_intake = Intake::new();
+    let own_intake = app.intake();
     let intake = engine.map_or(&own_intake, |engine| engine.intake());
     let ingest = Ingest::new(app, engine, intake, exclusions, scope);
     let plans = places::plan(found, &|transcript| {
