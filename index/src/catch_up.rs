@@ -5,7 +5,7 @@ use harness_memory::store::{Filter, Order, READ_ROWS_MAX};
 use harness_memory::{Lookup, Position, ReadSet, Row, Seq, Store, Stored};
 
 use crate::error::{Error, Result};
-use crate::index::{Batch, Index};
+use crate::index::{Ahead, Batch, Index};
 
 /// The most changes of one batch: a commit costs about 100 ms whatever it holds, and this many records take a few
 /// seconds, after which it is good to have kept what was done.
@@ -31,6 +31,9 @@ pub fn catch_up(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnM
             if folded { build_from_records(store, index, progress)? } else { 0 }
         }
     };
+    if index.newest_first() && after < store.head()?.seq {
+        return newest_first(store, index, progress);
+    }
     let from = after;
     loop {
         let Some((batch, head)) = next_batch(store, after, index.batch_changes_max())? else { return Ok(after - from) };
@@ -38,6 +41,77 @@ pub fn catch_up(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnM
         index.apply(&batch)?;
         if !progress(after - from, head.saturating_sub(from)) {
             return Err(Error::Stopped);
+        }
+    }
+}
+
+/// Brings an index to the end of the log with the newest changes first: what is new is asked for most.
+///
+/// The index's position stays where it was until everything below is there too. Who is interrupted goes on where it
+/// was; the records of a batch are taken over as they are now, so that the order does not matter to the result.
+fn newest_first(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<u64> {
+    let mut position = match index.applied()? {
+        Some(position) => position,
+        None => Position { seq: 0, chain: CHAIN_START, ..store.head()? },
+    };
+    let step = index.batch_changes_max() as u64;
+    let mut done = 0;
+    loop {
+        let head = store.head()?;
+        let ahead = index.ahead()?.filter(|ahead| ahead.changes() > 0 && ahead.until <= head.seq);
+        let top = ahead.map_or(position.seq, |ahead| ahead.until);
+        // What came meanwhile is newer still; then downwards, until the gap is closed.
+        let (from, until, next) = match ahead {
+            None if head.seq == position.seq => return Ok(done),
+            None if head.seq - position.seq <= step => (position.seq, head.seq, None),
+            None => (head.seq - step, head.seq, Some(Ahead { after: head.seq - step, until: head.seq })),
+            Some(ahead) if head.seq > top => {
+                let until = head.seq.min(top + step);
+                (top, until, Some(Ahead { until, ..ahead }))
+            }
+            Some(ahead) => {
+                let from = position.seq.max(ahead.after.saturating_sub(step));
+                (from, ahead.after, (from > position.seq).then_some(Ahead { after: from, ..ahead }))
+            }
+        };
+        let before = (position, ahead);
+        if next.is_none() {
+            position = closed(store, until.max(top))?;
+        }
+        apply_range(store, index, (from, until), before, (position, next))?;
+        done += until - from;
+        let missing = next.map_or(0, |ahead| ahead.after - position.seq) + head.seq.saturating_sub(until.max(top));
+        if !progress(done, done + missing) {
+            return Err(Error::Stopped);
+        }
+    }
+}
+
+/// The position at a change that the log has.
+fn closed(store: &dyn Store, seq: Seq) -> Result<Position> {
+    store.position_at(seq)?.ok_or_else(|| Error::Damaged {
+        index: "followed",
+        reason: format!("the store's log ended before change {seq}"),
+    })
+}
+
+/// Takes over the changes after `from` up to `until`. Where they are too much for one batch, those before the last are
+/// committed without being counted: whoever is interrupted takes them over again.
+fn apply_range(
+    store: &dyn Store,
+    index: &mut dyn Index,
+    (mut from, until): (Seq, Seq),
+    before: (Position, Option<Ahead>),
+    after: (Position, Option<Ahead>),
+) -> Result<()> {
+    loop {
+        let Some((mut batch, _)) = next_batch(store, from, (until - from) as usize)? else { return Ok(()) };
+        from = batch.position.seq;
+        let last = from >= until;
+        (batch.position, batch.ahead) = if last { after } else { before };
+        index.apply(&batch)?;
+        if last {
+            return Ok(());
         }
     }
 }
@@ -75,7 +149,7 @@ fn next_batch(store: &dyn Store, after: Seq, changes_max: usize) -> Result<Optio
     rows.sort_unstable();
     live.sort_unstable_by_key(|stored: &Stored| stored.row);
     let position = Position { seq: last.seq, chain: last.chain, ..read.head };
-    Ok(Some((Batch { rows, live, position }, read.head.seq)))
+    Ok(Some((Batch { rows, live, position, ahead: None }, read.head.seq)))
 }
 
 /// Reads rows and keeps those that are live. A damaged row is left out and named in the log: it cannot be found until
@@ -140,7 +214,7 @@ fn build_from_records(
         }
         rows.dedup();
         done += live.len() as u64;
-        index.apply(&Batch { rows, live, position: if ended { head } else { start } })?;
+        index.apply(&Batch { rows, live, position: if ended { head } else { start }, ahead: None })?;
         if !progress(done, u64::max(total, done)) {
             return Err(Error::Stopped);
         }

@@ -41,6 +41,10 @@ pub enum Error {
     #[error("cannot embed")]
     Embed(#[from] crate::embed::Error),
 
+    /// An index of meaning that was opened without an embedder was asked for what needs one.
+    #[error("this vector index was opened for searching only, with vectors made elsewhere")]
+    NoEmbedder,
+
     /// An index does not hold what was written into it, and must be built anew.
     #[error("the {index} index is damaged: {reason}")]
     Damaged {

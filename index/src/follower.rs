@@ -129,17 +129,36 @@ fn open(path: &PathBuf) -> Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(Error::io("open", path))
 }
 
+/// What else goes on in the process that follows.
+pub struct Beside<'a> {
+    /// Whether it is needed for something else, and must not leave.
+    pub busy: &'a dyn Fn() -> bool,
+    /// Told when records were removed for good: whatever else keeps something of them is to remove it too.
+    pub purged: &'a dyn Fn(),
+    /// Whether whatever else follows the log has passed this change, so that what is before it may be folded.
+    pub passed: &'a dyn Fn(Seq) -> bool,
+}
+
+impl Beside<'static> {
+    /// Nothing else goes on.
+    pub fn nothing() -> Beside<'static> {
+        Beside { busy: &|| false, purged: &|| {}, passed: &|_| true }
+    }
+}
+
 /// Follows the log until nothing happened for `idle`, or `stop` is set.
 ///
 /// Batches are committed as they come; single writes are left to gather for a second, for searches read what is not
 /// committed themselves. When nothing is left to do, merges are finished, memory is given back, and the texts of what
-/// was forgotten for good are removed. An index that fails is left alone until the next change; the others go on.
+/// was forgotten for good are removed. An
+/// index that fails is left alone until the next change; the others go on.
 pub fn follow(
     store: &dyn Store,
     indexes: &mut [Box<dyn Index>],
     _lock: &FollowLock,
     idle: Duration,
     stop: &AtomicBool,
+    beside: &Beside,
 ) -> Result<()> {
     let mut done: Option<Seq> = None;
     let mut active = Instant::now();
@@ -162,7 +181,7 @@ pub fn follow(
         } else if active.elapsed() >= QUIET_AFTER.min(idle) && !settled {
             settle(indexes);
             settled = true;
-        } else if active.elapsed() >= idle {
+        } else if active.elapsed() >= idle && !(beside.busy)() {
             return Ok(());
         } else if settled && purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
             let now = Timestamp::now();
@@ -171,8 +190,11 @@ pub fn follow(
             if removed > 0 {
                 advance(store, indexes, stop)?;
                 expunge(indexes);
+                (beside.purged)();
             }
-            fold(store, indexes, now)?;
+            if (beside.passed)(store.head()?.seq) {
+                fold(store, indexes, now)?;
+            }
             continue;
         }
         thread::sleep(if active.elapsed() < QUIET_AFTER || waiting_since.is_some() {

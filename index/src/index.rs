@@ -2,8 +2,9 @@
 
 pub mod contract;
 
-use harness_memory::{Kind, Position, ReadSet, Record, Row, Store, Stored};
+use harness_memory::{Kind, Position, ReadSet, Record, Row, Seq, Store, Stored};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -49,6 +50,17 @@ pub trait Index: Send {
     fn batch_changes_max(&self) -> usize {
         crate::catch_up::BATCH_CHANGES_MAX
     }
+
+    /// Whether a backlog is taken over with the newest changes first, because it takes so long that people search
+    /// meanwhile. Such an index keeps the [`Batch::ahead`] that it is given.
+    fn newest_first(&self) -> bool {
+        false
+    }
+
+    /// What it has taken over beyond [`applied`](Index::applied), if anything.
+    fn ahead(&mut self) -> Result<Option<Ahead>> {
+        Ok(None)
+    }
 }
 
 /// Records whose state is to be taken over.
@@ -60,6 +72,24 @@ pub struct Batch {
     pub live: Vec<Stored>,
     /// How far the index will have followed.
     pub position: Position,
+    /// What it will have taken over beyond that.
+    pub ahead: Option<Ahead>,
+}
+
+/// Changes beyond an index's position that it has taken over already: those after `after`, up to `until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// The last change that is missing.
+    pub after: Seq,
+    /// The last one that is there.
+    pub until: Seq,
+}
+
+impl Ahead {
+    /// How many changes that is.
+    pub fn changes(&self) -> u64 {
+        self.until.saturating_sub(self.after)
+    }
 }
 
 /// What an index is asked.
@@ -162,6 +192,8 @@ pub struct Cut {
 pub struct Status {
     /// How far it has followed, where it can answer at all.
     pub applied: Option<Position>,
+    /// How many changes beyond that it has taken over too.
+    pub ahead: u64,
     /// How many live documents it holds.
     pub documents: u64,
     /// Its size on the disk, in bytes.

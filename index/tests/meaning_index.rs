@@ -145,3 +145,64 @@ fn nothing_is_embedded_twice_and_damage_costs_no_embedding() {
         assert_eq!(index.status().unwrap().state, State::Ready, "{file}");
     }
 }
+
+#[test]
+fn a_backlog_is_taken_over_newest_first_and_who_is_interrupted_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    for number in 0..700 {
+        put(&store, &format!("message number {number} about build {}", number * 7));
+    }
+    let mut index = open(folder.path());
+    let stopped = catch_up(&store, &mut index, &mut |_, _| false);
+    assert!(matches!(stopped, Err(harness_index::Error::Stopped)));
+    drop(index);
+    let index = open(folder.path());
+    let status = index.status().unwrap();
+    assert_eq!((status.applied.unwrap().seq, status.ahead, status.documents), (0, 128, 128));
+    let reads = ReadSet::everything();
+    let found = index.search(&store, &Search::new("message number 699 about build 4893", &reads, 5)).unwrap();
+    assert_eq!((found.candidates[0].row, found.lag, found.unsearched), (Row(700), 572, 572));
+    // What is written meanwhile goes before what is old, and what was forgotten meanwhile is not found.
+    drop(index);
+    let newest = put(&store, "the heron stood in the pond");
+    let old = store.get_rows(&[Row(3)]).unwrap().remove(0).found().unwrap().record.id;
+    store.forget(&[old], jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).unwrap();
+    let mut index = open(folder.path());
+    let mut rounds = 0;
+    while let Err(error) = catch_up(&store, &mut index, &mut |_, _| false) {
+        assert!(matches!(error, harness_index::Error::Stopped), "{error}");
+        drop(index);
+        rounds += 1;
+        index = open(folder.path());
+        if rounds == 1 {
+            let status = index.status().unwrap();
+            assert_eq!((status.applied.unwrap().seq, status.ahead), (0, 130));
+        }
+    }
+    assert_eq!(rounds, 6);
+    let status = index.status().unwrap();
+    assert_eq!((status.applied, status.ahead), (Some(store.head().unwrap()), 0));
+    assert_eq!(status.documents, 700);
+    let newest = store.get(&[newest]).unwrap().remove(0).found().unwrap().row;
+    assert_eq!(rows(&store, &index, "heron in the pond")[0], newest);
+    assert!(!rows(&store, &index, "message number 2 about build 14").contains(&Row(3)));
+    // Built so, it answers as one that followed from the beginning.
+    let mut plain = MeaningIndex::new(
+        &folder.path().join("other"),
+        &folder.path().join("embeddings"),
+        Arc::new(HashingEmbedder::new(DIMENSIONS)),
+    );
+    drop(index);
+    catch_up(&store, &mut plain, &mut |_, _| true).unwrap();
+    plain.settle().unwrap();
+    let index = open(folder.path());
+    for text in ["message number 350", "build 77", "the heron"] {
+        // Which of equally good records is the last that is shown may differ.
+        let scores = |index: &MeaningIndex| -> Vec<f32> {
+            let found = index.search(&store, &Search::new(text, &reads, 5)).unwrap();
+            found.candidates.iter().map(|candidate| candidate.score).collect()
+        };
+        assert_eq!(scores(&index), scores(&plain), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use harness_index::index::contract;
-use harness_index::{FollowLock, Found, Index, Search, State, TextIndex, catch_up, follow};
+use harness_index::{Beside, FollowLock, Found, Index, Search, State, TextIndex, catch_up, follow};
 use harness_memory::{
     Intake, Lookup, Message, MessageForm, Note, Origin, ReadSet, Record, RecordId, Role, Row, Scope, SqliteStore, Store,
 };
@@ -279,7 +279,7 @@ fn verify_names_what_does_not_fit() {
         other => panic!("{other:?}"),
     };
     let position = home.store.head().unwrap();
-    index.apply(&harness_index::Batch { rows: vec![row], live: Vec::new(), position }).unwrap();
+    index.apply(&harness_index::Batch { rows: vec![row], live: Vec::new(), position, ahead: None }).unwrap();
     let findings = index.verify(&home.store, &mut |_, _| true).unwrap();
     assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["index-lacks-record"]);
 }
@@ -306,7 +306,7 @@ fn a_follower_keeps_up_and_ends_when_there_is_nothing_to_do() {
     std::thread::scope(|scope| {
         let following = scope.spawn(|| {
             let mut indexes: Vec<Box<dyn Index>> = vec![Box::new(home.index())];
-            follow(&home.store, &mut indexes, &lock, Duration::from_millis(1_500), &stop)
+            follow(&home.store, &mut indexes, &lock, Duration::from_millis(1_500), &stop, &Beside::nothing())
         });
         let reader = home.index();
         for text in notes(40) {

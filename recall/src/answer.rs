@@ -1,5 +1,6 @@
 //! From a query to an answer: proposals of the arms, the records behind them, ranking, hits.
 
+use harness_index::meaning::VECTOR;
 use harness_index::text::{Query as TextQuery, TEXT};
 use harness_index::{Filter, TextIndex};
 use harness_memory::memory::{Degraded, HITS_MAX, QUERY_BYTES_MAX};
@@ -46,28 +47,44 @@ pub(crate) fn recall(
     };
     let days = when::days(question, now);
     let asked = Asked { text: question, filter, limit: (limit + CANDIDATES_SPARE).max(weights.candidates) };
-    // Who asks for meaning alone is told what is wrong with it; others are answered from text and told, too.
-    let said = match query.mode {
-        Mode::Text => None,
-        Mode::Hybrid => meaning.ask(store, &asked, false, &mut answer),
-        Mode::Vector => {
-            meaning.ready()?;
-            meaning.ask(store, &asked, true, &mut answer)
-        }
-    };
-    let proposals = if query.mode == Mode::Vector {
-        said.map_or_else(Vec::new, fusion::meaning_alone)
-    } else {
-        let mut candidates = arms::text(store, text, &asked, &mut answer);
+    let text_arm = |answer: &mut Answer| {
+        let mut candidates = arms::text(store, text, &asked, answer);
         for days in &days {
-            arms::text_of_days(store, text, &asked, *days, &mut candidates, &mut answer);
+            arms::text_of_days(store, text, &asked, *days, &mut candidates, answer);
         }
-        match said {
-            None => arms::alone(TEXT, candidates),
-            Some(said) => {
-                let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
-                let nearness = meaning.scores(&said, &rows);
-                fusion::fuse(candidates, &said, &nearness, TextQuery::parse(question).has_operators())
+        candidates
+    };
+    let proposals = match query.mode {
+        Mode::Text => arms::alone(TEXT, text_arm(&mut answer)),
+        // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
+        Mode::Vector => meaning.ask(store, &asked, true, &mut answer)?.map_or_else(Vec::new, fusion::meaning_alone),
+        Mode::Hybrid => {
+            // Text answers while the question's vector is made, here or elsewhere.
+            let mut beside = Answer::default();
+            let (candidates, said) = std::thread::scope(|scope| {
+                let said = scope.spawn(|| meaning.ask(store, &asked, false, &mut beside));
+                let candidates = text_arm(&mut answer);
+                (candidates, said.join())
+            });
+            answer.lag.extend(beside.lag);
+            answer.degraded.extend(beside.degraded);
+            match said {
+                Ok(Ok(Some(said))) => {
+                    let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
+                    let nearness = said.scores(&rows);
+                    fusion::fuse(candidates, &said, &nearness, TextQuery::parse(question).has_operators())
+                }
+                Ok(Ok(None)) => arms::alone(TEXT, candidates),
+                Ok(Err(error)) => return Err(error),
+                // A bug of ours; text answers all the same.
+                Err(_) => {
+                    answer.degraded.push(Degraded {
+                        arm: VECTOR.to_owned(),
+                        code: "failed".to_owned(),
+                        hint: "searching by meaning ended early; searched by text only".to_owned(),
+                    });
+                    arms::alone(TEXT, candidates)
+                }
             }
         }
     };

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use harness_index::embed::Embedder;
@@ -52,7 +51,7 @@ pub struct Engine {
     intake: Intake,
     /// For searching only. Whoever writes opens another, under the follower's lock.
     text: TextIndex,
-    meaning: Meaning,
+    pub(crate) meaning: Meaning,
     weights: Weights,
 }
 
@@ -77,6 +76,15 @@ pub struct IndexStatus {
     /// How long that will take for the rest, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<f64>,
+    /// The model that makes its vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The model whose vectors answer until those of `model` stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
+    /// Whether following it is paused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// What a sweep came to.
@@ -123,6 +131,34 @@ impl Engine {
         self
     }
 
+    /// The same, allowed to load the model in use itself where no other process holds it: for a person's search and for
+    /// a server. Without this, an engine asks the process that holds it, and answers from text where none does.
+    pub fn with_own_model(self) -> Engine {
+        self.meaning.allow_own_model();
+        self
+    }
+
+    /// Allows that from now on.
+    pub fn allow_own_model(&self) {
+        self.meaning.allow_own_model();
+    }
+
+    /// Whether a question was answered without meaning because no process holds the model: then one should be started
+    /// (`harness index follow`).
+    pub fn wants_a_holder(&self) -> bool {
+        self.meaning.missed_a_holder()
+    }
+
+    /// Whether embedding in the background is paused.
+    pub fn embedding_is_paused(&self) -> bool {
+        crate::pause::is_paused(&self.home)
+    }
+
+    /// Pauses embedding in the background, in every process, or lets it go on. What was embedded is kept and answers.
+    pub fn pause_embedding(&self, paused: bool) -> std::io::Result<()> {
+        crate::pause::set(&self.home, paused)
+    }
+
     /// Whether recall by meaning is on, as far as can be told without loading a model.
     pub fn has_embedder(&self) -> bool {
         self.meaning.is_on()
@@ -150,12 +186,10 @@ impl Engine {
 
     /// Whether the tail is long enough that a follower should be started (see [`TAIL_CHANGES_LONG`]).
     pub fn tail_is_long(&self) -> Result<bool> {
-        if let Some(Ok((status, _))) = self.meaning.status()
-            && self.lag(&self.store.head()?, &status) > UNEMBEDDED_CHANGES_LONG
-        {
+        if self.lag_in_meaning() > UNEMBEDDED_CHANGES_LONG {
             return Ok(true);
         }
-        let lag = self.lag(&self.store.head()?, &self.text.status().map_err(failed("look at"))?);
+        let lag = self.lag(&self.store.head()?, self.text.status().map_err(failed("look at"))?.applied.as_ref(), 0);
         if lag == 0 || lag > TAIL_CHANGES_LONG {
             return Ok(lag > 0);
         }
@@ -169,6 +203,16 @@ impl Engine {
             .map(|stored| stored.record.text().len())
             .sum();
         Ok(bytes > TAIL_BYTES_LONG)
+    }
+
+    /// How many changes somebody should embed now.
+    pub(crate) fn lag_in_meaning(&self) -> u64 {
+        if self.embedding_is_paused() {
+            return 0;
+        }
+        let Some(reached) = self.meaning.reached() else { return 0 };
+        let Ok(head) = self.store.head() else { return 0 };
+        self.lag(&head, reached.map(|(position, _)| position).as_ref(), reached.map_or(0, |(_, ahead)| ahead))
     }
 
     /// Brings full text to the end of the log, in this process. When another process is following,
@@ -214,21 +258,6 @@ impl Engine {
 
     fn open_meaning(&self) -> Result<Option<harness_index::MeaningIndex>> {
         self.meaning.open().map_err(|reason| Error::Model { reason })
-    }
-
-    /// Follows the log until there was nothing to do for `idle`, or `stop` is set. Takes the follower's
-    /// lock and answers `false` at once when another process holds it.
-    pub fn follow(&self, idle: Duration, stop: &AtomicBool) -> Result<bool> {
-        let Some(lock) = FollowLock::try_take(&self.index_folder()).map_err(failed("lock"))? else {
-            return Ok(false);
-        };
-        let mut indexes: Vec<Box<dyn Index>> = self.indexes();
-        harness_index::follow(&*self.store, &mut indexes, &lock, idle, stop).map_err(failed("follow with"))?;
-        // Idle is when the write-ahead log can be put away without anybody waiting for it.
-        if let Err(error) = self.store.checkpoint() {
-            tracing::debug!(%error, "the store was not checkpointed");
-        }
-        Ok(true)
     }
 
     /// Forgets what has been kept long enough, removes for good what is due, from the store, the indexes and the log of
@@ -289,14 +318,18 @@ impl Engine {
         let head = self.store.head()?;
         let status = self.text.status().map_err(failed("look at"))?;
         let mut all = vec![self.status_of(self.text.name(), &head, &status, None)];
-        match self.meaning.status() {
-            None => {}
-            Some(Ok((status, pace))) => all.push(self.status_of(VECTOR, &head, &status, pace)),
-            Some(Err(reason)) => {
-                let damaged = State::Damaged { reason };
-                let status = harness_index::Status { applied: None, documents: 0, bytes: 0, state: damaged };
-                all.push(self.status_of(VECTOR, &head, &status, None));
-            }
+        if let Some(status) = self.meaning.status() {
+            let (status, pace) = status.unwrap_or_else(|reason| {
+                let state = State::Damaged { reason };
+                (harness_index::Status { applied: None, ahead: 0, documents: 0, bytes: 0, state }, None)
+            });
+            let (model, answered_by) = self.meaning.names().unzip();
+            all.push(IndexStatus {
+                model,
+                answered_by: answered_by.flatten(),
+                paused: self.embedding_is_paused(),
+                ..self.status_of(VECTOR, &head, &status, pace)
+            });
         }
         Ok(all)
     }
@@ -308,7 +341,7 @@ impl Engine {
         status: &harness_index::Status,
         pace: Option<f64>,
     ) -> IndexStatus {
-        let lag = self.lag(head, status);
+        let lag = self.lag(head, status.applied.as_ref(), status.ahead);
         let state = match &status.state {
             State::Ready if lag == 0 => "current".to_owned(),
             State::Ready => "behind".to_owned(),
@@ -325,6 +358,9 @@ impl Engine {
             state,
             changes_per_second: pace,
             seconds_left: pace.map(|pace| lag as f64 / pace),
+            model: None,
+            answered_by: None,
+            paused: false,
         }
     }
 
@@ -355,9 +391,9 @@ impl Engine {
             return None;
         }
         let finding = |code, what: String, hint: &str| Some(Finding { code, what, hint: hint.to_owned() });
-        let index = match self.meaning.index() {
+        let index = match self.meaning.looking() {
             Ok(index) => index?,
-            Err(reason) => return finding("model-failed", reason.to_owned(), "`harness setup` gets it anew"),
+            Err(reason) => return finding("model-failed", reason, "`harness setup` gets it anew"),
         };
         match index.audit(AUDIT_ROWS) {
             Ok(Some(audit)) if !audit.lost.is_empty() => {
@@ -384,15 +420,16 @@ impl Engine {
         harness_index::follower(&self.index_folder())
     }
 
-    fn index_folder(&self) -> PathBuf {
+    pub(crate) fn index_folder(&self) -> PathBuf {
         self.home.join(INDEX_FOLDER)
     }
 
-    /// How many changes an index is behind; all of them when its position is not one of this store's.
-    fn lag(&self, head: &Position, status: &harness_index::Status) -> u64 {
-        match &status.applied {
+    /// How many changes an index is behind that stands at this position and has so many beyond it; all of them when the
+    /// position is not one of this store's.
+    fn lag(&self, head: &Position, applied: Option<&Position>, ahead: u64) -> u64 {
+        match applied {
             Some(applied) if applied.store == head.store && applied.epoch == head.epoch => {
-                head.seq.saturating_sub(applied.seq)
+                head.seq.saturating_sub(applied.seq + ahead)
             }
             _ => head.seq,
         }

@@ -32,6 +32,14 @@ pub enum Error {
     #[error("recall by meaning is off, for there is no embedding model: `harness setup` gets one")]
     NoModel,
 
+    /// Recall by meaning was asked for, and no process holds the model, nor may this one load it.
+    #[error("no process holds the embedding model: `harness serve` or `harness index follow` does")]
+    NoHolder,
+
+    /// The process that holds the model did not give the question's vector in time.
+    #[error("the question's vector did not come in time: try again")]
+    Late,
+
     /// There is an embedding model, and it cannot be used.
     #[error("{reason}: `harness setup` gets it anew")]
     Model {

@@ -3,6 +3,8 @@
 //! - [`engine`]: one home opened: recall, catching up, index upkeep
 //! - `answer`: from a query to an answer
 //! - `fusion`: several ranked lists to one; `meaning`: the arm of meaning; [`models`]: the embedding models of a home
+//! - `follow`: indexing and embedding in the background, `priority` and `pause` of it; `socket`: a question's vector from
+//!   the process that holds the model
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
 //! - `outcome`, `current`: what worked, what is true now; [`weights`]: how much each part of ranking counts
@@ -20,6 +22,7 @@ mod copies;
 mod current;
 pub mod engine;
 pub mod error;
+mod follow;
 mod fusion;
 mod hit;
 pub mod local;
@@ -27,7 +30,10 @@ mod meaning;
 pub mod models;
 mod named;
 mod outcome;
+mod pause;
+mod priority;
 mod ranked;
+mod socket;
 pub mod tokens;
 pub mod weights;
 mod when;

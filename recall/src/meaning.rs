@@ -1,12 +1,18 @@
-//! The arm of meaning: the model is loaded by the first question that needs it, and abstains from those that it does
-//! not understand.
+//! The arm of meaning: who makes a question's vector, which index answers, and why it does not.
+//!
+//! A process that holds no model asks the one that does for the question's vector (see [`crate::socket`]) and searches
+//! the index itself. The index of the model in use answers from the moment it has caught up with the one that answered
+//! before it; until then that one does, with its own model: vectors of two spaces never meet.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use harness_index::embed::gate::{UNDERSTOOD_MIN, understood};
+use harness_index::embed::source::MANIFEST;
 use harness_index::embed::{Embedder, Purpose};
-use harness_index::meaning::{Meant, Pace, VECTOR, peek};
+use harness_index::meaning::{Meant, Pace, VECTOR, indexes, peek, reached};
 use harness_index::text::Query as TextQuery;
 use harness_index::{Index, MeaningIndex, Search, State, Status};
 use harness_memory::memory::Degraded;
@@ -15,11 +21,24 @@ use rustc_hash::FxHashMap;
 
 use crate::arms::Asked;
 use crate::error::{Error, Result};
-use crate::models::{EMBEDDINGS_FOLDER, current_model, load_model};
+use crate::models::{EMBEDDINGS_FOLDER, chosen_library, current_model, installed_models, load_model, model_folder};
+use crate::socket;
+
+/// How long a question's vector is waited for when another process makes it: a model takes a few milliseconds, on a
+/// machine that is busy with other things some dozens. Text has answered by then.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A question is asked again with another limit, or by the next line of a program: its vector is kept that long.
+const SAME_QUESTION: Duration = Duration::from_secs(5);
+
+/// A model that could not be loaded is not tried again before that.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Models that are held at once: the one in use, and while it embeds anew the one before it.
+const MODELS_HELD: usize = 2;
 
 /// Which embedder an engine has.
-#[derive(Clone)]
-enum Choice {
+enum Source {
     /// The model in use in the home, if there is one.
     Home,
     /// This one, with its embeddings in this folder.
@@ -30,11 +49,80 @@ enum Choice {
 pub(crate) struct Meaning {
     home: PathBuf,
     root: PathBuf,
-    choice: Choice,
-    /// For searching only. Why there is none, where a model is there and cannot be used.
-    index: OnceLock<Result<Option<MeaningIndex>, String>>,
-    /// The last question, which is often asked again with another limit.
-    last: Mutex<Option<(String, Vec<f32>)>>,
+    source: Source,
+    /// Whether a question may load the model here.
+    loads: AtomicBool,
+    held: Mutex<Vec<Held>>,
+    /// For searching only.
+    index: Mutex<Option<Arc<MeaningIndex>>>,
+    last: Mutex<Option<(Instant, String, Question)>>,
+    /// Whether a question went without a vector because nobody holds the model.
+    missed: AtomicBool,
+    pub(crate) activity: Arc<Activity>,
+}
+
+/// A model that was loaded, or why it was not.
+struct Held {
+    name: String,
+    /// When its files were put there, and the library that computes it: with others it is another model.
+    installed: (Option<SystemTime>, Option<PathBuf>),
+    embedder: Result<Arc<dyn Embedder>, String>,
+    tried: Instant,
+}
+
+/// Questions that come while a backlog is embedded, which then stands aside.
+#[derive(Default)]
+pub(crate) struct Activity {
+    asking: AtomicU32,
+    asked_ms: AtomicU64,
+}
+
+impl Activity {
+    /// Notes a question for as long as what this answers lives.
+    pub(crate) fn asking(&self) -> Asking<'_> {
+        self.asking.fetch_add(1, Ordering::Relaxed);
+        Asking(self)
+    }
+
+    /// Whether a question is being answered, or was within this time.
+    pub(crate) fn within(&self, time: Duration) -> bool {
+        let since = now_ms().saturating_sub(self.asked_ms.load(Ordering::Relaxed));
+        self.asking.load(Ordering::Relaxed) > 0 || u128::from(since) < time.as_millis()
+    }
+}
+
+pub(crate) struct Asking<'a>(&'a Activity);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asked_ms.store(now_ms(), Ordering::Relaxed);
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A question as its embedder sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Question {
+    /// The embedder's id.
+    pub(crate) embedder: String,
+    /// The share of it that the embedder understands, 0 to 1.
+    pub(crate) understood: f32,
+    /// The languages of the embedder, for people.
+    pub(crate) languages: String,
+    pub(crate) vector: Vec<f32>,
+}
+
+/// Why a question has no vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// There is no model.
+    NoModel,
+    /// There is one, and no process that holds it.
+    NoHolder,
+    /// The process that holds it did not answer in time.
+    Late,
+    /// There is one, and it cannot be used, for this reason.
+    Broken(String),
 }
 
 /// What the arm said to a question.
@@ -46,109 +134,262 @@ pub(crate) struct Said {
     /// Components of a vector.
     pub(crate) dimensions: usize,
     vector: Vec<f32>,
+    index: Option<Arc<MeaningIndex>>,
+}
+
+impl Said {
+    /// How near records are that only others proposed.
+    pub(crate) fn scores(&self, rows: &[Row]) -> FxHashMap<Row, f32> {
+        let scored = self.index.as_ref().map(|index| index.scores(rows, &self.vector));
+        scored.unwrap_or_else(|| Ok(FxHashMap::default())).unwrap_or_else(|error| {
+            tracing::warn!(%error, "records are not compared in meaning");
+            FxHashMap::default()
+        })
+    }
 }
 
 impl Meaning {
     /// The arm of the home `home`, with its index in `root`. Loads nothing.
     pub(crate) fn new(home: &Path, root: &Path) -> Meaning {
-        Meaning::with(home, root, Choice::Home)
+        Meaning::with(home, root, Source::Home)
     }
 
     /// The same with this embedder instead of the home's, and its embeddings in `cache`.
     pub(crate) fn given(home: &Path, root: &Path, embedder: Arc<dyn Embedder>, cache: PathBuf) -> Meaning {
-        Meaning::with(home, root, Choice::Given(embedder, cache))
+        Meaning::with(home, root, Source::Given(embedder, cache))
     }
 
-    fn with(home: &Path, root: &Path, choice: Choice) -> Meaning {
-        let (index, last) = (OnceLock::new(), Mutex::default());
-        Meaning { home: home.to_owned(), root: root.to_owned(), choice, index, last }
+    fn with(home: &Path, root: &Path, source: Source) -> Meaning {
+        Meaning {
+            home: home.to_owned(),
+            root: root.to_owned(),
+            source,
+            loads: AtomicBool::new(false),
+            held: Mutex::default(),
+            index: Mutex::default(),
+            last: Mutex::default(),
+            missed: AtomicBool::new(false),
+            activity: Arc::default(),
+        }
+    }
+
+    /// Lets questions load the model here, where no other process holds it.
+    pub(crate) fn allow_own_model(&self) {
+        self.loads.store(true, Ordering::Relaxed);
     }
 
     /// Whether there is an embedder, as far as can be told without loading it.
     pub(crate) fn is_on(&self) -> bool {
-        matches!(self.choice, Choice::Given(..)) || current_model(&self.home).is_some()
+        matches!(self.source, Source::Given(..)) || current_model(&self.home).is_some()
     }
 
-    /// Another index over the same embedder, for whoever writes. Loads the model; `None` when there is none.
+    /// Whether a question went without a vector because no process holds the model.
+    pub(crate) fn missed_a_holder(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// The embedder in use, for whoever writes; loads the model. `None` when there is none.
+    pub(crate) fn in_use(&self) -> Result<Option<Arc<dyn Embedder>>, String> {
+        match &self.source {
+            Source::Given(embedder, _) => Ok(Some(Arc::clone(embedder))),
+            Source::Home => current_model(&self.home).map(|name| self.hold(&name)).transpose(),
+        }
+    }
+
+    /// The index of this embedder, for whoever writes.
+    pub(crate) fn writing(&self, embedder: Arc<dyn Embedder>) -> MeaningIndex {
+        let cache = match &self.source {
+            Source::Given(_, cache) => cache.clone(),
+            Source::Home => self.home.join(EMBEDDINGS_FOLDER),
+        };
+        MeaningIndex::new(&self.root, &cache, embedder)
+    }
+
+    /// Another index over the embedder in use, for whoever writes. Loads the model; `None` when there is none.
     pub(crate) fn open(&self) -> Result<Option<MeaningIndex>, String> {
-        let (embedder, cache) = match &self.choice {
-            Choice::Given(embedder, cache) => (Arc::clone(embedder), cache.clone()),
-            Choice::Home => {
-                // A model that searches here already is not loaded twice.
-                let loaded = match self.index.get() {
-                    Some(Ok(Some(index))) => Some(Arc::clone(index.embedder())),
-                    _ => None,
-                };
-                let Some(name) = current_model(&self.home) else { return Ok(None) };
-                let embedder = match loaded {
-                    Some(embedder) => embedder,
-                    None => load_model(&self.home, &name)
-                        .map_err(|error| format!("the model {name} cannot be used: {error}"))?,
-                };
-                (embedder, self.home.join(EMBEDDINGS_FOLDER))
+        Ok(self.in_use()?.map(|embedder| self.writing(embedder)))
+    }
+
+    /// The index of the embedder in use, for looking at it. Loads the model.
+    pub(crate) fn looking(&self) -> Result<Option<Arc<MeaningIndex>>, String> {
+        Ok(self.in_use()?.map(|embedder| self.searching(embedder.id(), embedder.dimensions(), Some(&embedder))))
+    }
+
+    /// The name of the model whose vectors answer: the one in use, unless another's reach further and it is there still.
+    fn answering(&self) -> Option<String> {
+        let current = current_model(&self.home)?;
+        let standing = indexes(&self.root);
+        let is_of = |name: &str, id: &str| id.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+        if standing.iter().all(|(about, _)| is_of(&current, &about.embedder)) {
+            return Some(current);
+        }
+        let seq = |name: &str| reached(&self.root, name).map_or(0, |(position, _)| position.seq);
+        let others = installed_models(&self.home).into_iter().filter(|name| *name != current);
+        let furthest = others.map(|name| (seq(&name), name)).max();
+        match furthest {
+            Some((reached, name)) if reached > seq(&current) => Some(name),
+            _ => Some(current),
+        }
+    }
+
+    /// The loaded model of this name; loads it.
+    fn hold(&self, name: &str) -> Result<Arc<dyn Embedder>, String> {
+        // Held while it loads: who asks meanwhile would only load it again.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let manifest = model_folder(&self.home, name).join(MANIFEST);
+        let written = std::fs::metadata(manifest).and_then(|metadata| metadata.modified()).ok();
+        let installed = (written, chosen_library(&self.home));
+        let fresh = |held: &Held| held.embedder.is_ok() || held.tried.elapsed() < TRY_AGAIN;
+        if let Some(place) =
+            held.iter().position(|held| held.name == name && held.installed == installed && fresh(held))
+        {
+            // The one that was asked for last stays longest.
+            let found = held.remove(place);
+            let embedder = found.embedder.clone();
+            held.push(found);
+            return embedder;
+        }
+        held.retain(|held| held.name != name);
+        let embedder = load_model(&self.home, name).map_err(|error| {
+            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let causes: Vec<String> = causes.map(ToString::to_string).collect();
+            format!("the model {name} cannot be used ({})", causes.join(": "))
+        });
+        held.push(Held { name: name.to_owned(), installed, embedder: embedder.clone(), tried: Instant::now() });
+        if held.len() > MODELS_HELD {
+            held.remove(0);
+        }
+        embedder
+    }
+
+    /// Gives back every model but the one in use.
+    pub(crate) fn drop_others(&self) {
+        let current = current_model(&self.home);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|held| Some(&held.name) == current.as_ref());
+    }
+
+    fn has_loaded(&self, name: &str) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().any(|held| held.name == name && held.embedder.is_ok())
+    }
+
+    /// A question's vector, made in this process, which loads the model where it has not.
+    pub(crate) fn embed_here(&self, question: &str) -> Result<Question, Absent> {
+        let embedder = match &self.source {
+            Source::Given(embedder, _) => Arc::clone(embedder),
+            Source::Home => {
+                let name = self.answering().ok_or(Absent::NoModel)?;
+                self.hold(&name).map_err(Absent::Broken)?
             }
         };
-        Ok(Some(MeaningIndex::new(&self.root, &cache, embedder)))
+        let _asking = self.activity.asking();
+        let parsed = TextQuery::parse(question);
+        let vectors = embedder.embed(Purpose::Query, &[parsed.text()]);
+        let vector = vectors.map_err(|error| Absent::Broken(format!("the question was not embedded ({error})")))?.pop();
+        let codes = embedder.languages().codes();
+        Ok(Question {
+            embedder: embedder.id().to_owned(),
+            understood: understood(&*embedder, question),
+            languages: if codes.len() > 5 { "its languages".to_owned() } else { codes.join(", ") },
+            vector: vector.unwrap_or_default(),
+        })
     }
 
-    /// The index that searches.
-    pub(crate) fn index(&self) -> Result<Option<&MeaningIndex>, &str> {
-        match self.index.get_or_init(|| self.open()) {
-            Ok(index) => Ok(index.as_ref()),
-            Err(reason) => Err(reason),
+    /// A question's vector, from this process or from the one that holds the model.
+    fn embed(&self, question: &str) -> Result<Question, Absent> {
+        {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, text, embedded)) = &*last
+                && at.elapsed() < SAME_QUESTION
+                && text == question
+            {
+                return Ok(embedded.clone());
+            }
         }
+        let embedded = match &self.source {
+            Source::Given(..) => self.embed_here(question),
+            Source::Home => {
+                let name = self.answering().ok_or(Absent::NoModel)?;
+                if self.has_loaded(&name) {
+                    self.embed_here(question)
+                } else {
+                    match socket::ask(&self.home, question, PATIENCE) {
+                        Err(Absent::NoHolder | Absent::Late) if self.loads.load(Ordering::Relaxed) => {
+                            self.embed_here(question)
+                        }
+                        asked => asked,
+                    }
+                }
+            }
+        }?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), question.to_owned(), embedded.clone()));
+        Ok(embedded)
     }
 
-    /// Says why this arm cannot answer, if it cannot.
-    pub(crate) fn ready(&self) -> Result<()> {
-        match self.index() {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Error::NoModel),
-            Err(reason) => Err(Error::Model { reason: reason.to_owned() }),
+    /// The index of a space, for searching.
+    fn searching(&self, id: &str, dimensions: usize, embedder: Option<&Arc<dyn Embedder>>) -> Arc<MeaningIndex> {
+        let mut kept = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*kept
+            && index.embedder_id() == id
+            && index.has_embedder() == embedder.is_some()
+        {
+            return Arc::clone(index);
         }
+        let index = Arc::new(match embedder {
+            Some(embedder) => self.writing(Arc::clone(embedder)),
+            None => MeaningIndex::without_embedder(&self.root, id, dimensions),
+        });
+        *kept = Some(Arc::clone(&index));
+        index
     }
 
-    /// What is near in meaning to a question; `None`, said in the answer, when this arm takes no part. When `always`,
-    /// it takes part even where it understands little.
-    pub(crate) fn ask(&self, store: &dyn Store, asked: &Asked, always: bool, answer: &mut Answer) -> Option<Said> {
-        let Asked { text: question, filter, limit } = *asked;
+    /// The embedder of this id, where this process has it.
+    fn loaded(&self, id: &str) -> Option<Arc<dyn Embedder>> {
+        if let Source::Given(embedder, _) = &self.source {
+            return Some(Arc::clone(embedder));
+        }
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().filter_map(|held| held.embedder.as_ref().ok()).find(|embedder| embedder.id() == id).cloned()
+    }
+
+    /// What is near in meaning to a question; `None`, said in the answer, when this arm takes no part. When `alone`, it
+    /// takes part even where it understands little, and that it cannot is an error.
+    pub(crate) fn ask(
+        &self,
+        store: &dyn Store,
+        asked: &Asked,
+        alone: bool,
+        answer: &mut Answer,
+    ) -> Result<Option<Said>> {
+        let Asked { text, filter, limit } = *asked;
         let mut degrade = |code: &str, hint: String| {
             answer.degraded.push(Degraded { arm: VECTOR.to_owned(), code: code.to_owned(), hint });
         };
-        let index = match self.index() {
-            Ok(Some(index)) => index,
-            Ok(None) => {
-                let hint = "searched by text only: `harness setup` gets a model, and recall finds by meaning too";
-                degrade("no-model", hint.to_owned());
-                return None;
-            }
-            Err(reason) => {
-                degrade("model-failed", format!("{reason}; searched by text only: `harness setup` gets it anew"));
-                return None;
+        let question = match self.embed(text) {
+            Ok(question) => question,
+            Err(absent) => {
+                if absent == Absent::NoHolder {
+                    self.missed.store(true, Ordering::Relaxed);
+                }
+                if alone {
+                    return Err(absent.into());
+                }
+                let (code, hint) = absent.said();
+                degrade(code, hint);
+                return Ok(None);
             }
         };
-        let embedder = &**index.embedder();
-        let understood = understood(embedder, question);
-        if understood < UNDERSTOOD_MIN && !always {
-            let languages = embedder.languages().codes();
-            let known = if languages.len() > 5 { "its languages".to_owned() } else { languages.join(", ") };
-            degrade(
-                "not-understood",
-                format!("the model knows {known}, and too little of this question; text answered"),
-            );
-            return None;
+        if question.understood < UNDERSTOOD_MIN && !alone {
+            let (knows, share) = (&question.languages, question.understood * 100.0);
+            let hint = format!("the model knows {knows}, and {share:.0} % of this question; text answered");
+            degrade("not-understood", hint);
+            return Ok(None);
         }
-        let vector = match self.embed(embedder, question) {
-            Ok(vector) => vector,
-            Err(error) => {
-                degrade(
-                    "failed",
-                    format!("the question was not embedded ({error}): `harness setup` gets the model anew"),
-                );
-                return None;
-            }
-        };
-        let search = Search { text: question, plain: false, vector: Some(&vector), filter, limit };
+        let Question { embedder: id, understood, vector, .. } = question;
+        let index = self.searching(&id, vector.len(), self.loaded(&id).as_ref());
+        let search = Search { text, plain: false, vector: Some(&vector), filter, limit };
         match index.nearest(store, &search, &vector) {
             Ok(meant) => {
                 let found = &meant.found;
@@ -157,71 +398,107 @@ impl Meaning {
                 }
                 if found.unsearched > 0 {
                     let hint = format!(
-                        "{} records have no embedding yet and were searched by text only: `harness index status`",
+                        "{} changes have no embedding yet and were searched by text only: `harness index status`",
                         found.unsearched
                     );
                     degrade("tail-unsearched", hint);
                 }
                 answer.lag.insert(VECTOR.to_owned(), found.lag);
-                Some(Said { meant, understood, dimensions: embedder.dimensions(), vector })
+                let dimensions = vector.len();
+                Ok(Some(Said { meant, understood, dimensions, vector, index: Some(index) }))
             }
             Err(error) => {
                 degrade("failed", format!("the vector index did not answer ({error}): run `harness index rebuild`"));
-                None
+                Ok(None)
             }
         }
     }
 
-    /// How near records are that only others proposed.
-    pub(crate) fn scores(&self, said: &Said, rows: &[Row]) -> FxHashMap<Row, f32> {
-        let Ok(Some(index)) = self.index() else { return FxHashMap::default() };
-        index.scores(rows, &said.vector).unwrap_or_else(|error| {
-            tracing::warn!(%error, "records are not compared in meaning");
-            FxHashMap::default()
-        })
-    }
-
-    fn embed(&self, embedder: &dyn Embedder, question: &str) -> Result<Vec<f32>, harness_index::embed::Error> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((text, vector)) = &*last
-            && text == question
-        {
-            return Ok(vector.clone());
+    /// How far the vectors have followed, without opening them: position and changes beyond it. `None` without a model.
+    pub(crate) fn reached(&self) -> Option<Option<(harness_memory::Position, u64)>> {
+        match &self.source {
+            Source::Given(embedder, _) => {
+                let status = self.searching(embedder.id(), embedder.dimensions(), Some(embedder)).status().ok()?;
+                Some(status.applied.map(|applied| (applied, status.ahead)))
+            }
+            Source::Home => Some(reached(&self.root, &current_model(&self.home)?)),
         }
-        let mut vectors = embedder.embed(Purpose::Query, &[TextQuery::parse(question).text()])?;
-        let vector = vectors.pop().unwrap_or_default();
-        *last = Some((question.to_owned(), vector.clone()));
-        Ok(vector)
     }
 
     /// What the index says of itself and how many changes a second it takes over; `None` without a model, which is not
     /// loaded for this.
     pub(crate) fn status(&self) -> Option<Result<(Status, Option<f64>), String>> {
         let pace = |pace: Option<Pace>| pace.map(|pace| pace.changes_per_second);
-        let loaded = match &self.choice {
-            Choice::Given(..) => Some(self.index()),
-            Choice::Home => self.index.get().map(|index| index.as_ref().map(Option::as_ref).map_err(String::as_str)),
-        };
-        match loaded {
-            Some(Ok(Some(index))) => Some(match index.status() {
-                Ok(status) => Ok((status, pace(index.pace()))),
-                Err(error) => Err(error.to_string()),
-            }),
-            Some(Err(reason)) => Some(Err(reason.to_owned())),
-            Some(Ok(None)) | None => {
+        match &self.source {
+            Source::Given(embedder, _) => {
+                let index = self.searching(embedder.id(), embedder.dimensions(), Some(embedder));
+                Some(index.status().map(|status| (status, pace(index.pace()))).map_err(|error| error.to_string()))
+            }
+            Source::Home => {
                 let name = current_model(&self.home)?;
-                let missing = Status { applied: None, documents: 0, bytes: 0, state: State::Missing };
+                let missing = Status { applied: None, ahead: 0, documents: 0, bytes: 0, state: State::Missing };
                 let peeked = peek(&self.root, &name);
                 Some(Ok(peeked.map_or((missing, None), |(status, measured)| (status, pace(measured)))))
             }
         }
     }
+
+    /// The model in use, and the one that answers until that one's vectors stand.
+    pub(crate) fn names(&self) -> Option<(String, Option<String>)> {
+        match &self.source {
+            Source::Given(embedder, _) => Some((embedder.id().to_owned(), None)),
+            Source::Home => {
+                let current = current_model(&self.home)?;
+                let answering = self.answering().filter(|name| *name != current);
+                Some((current, answering))
+            }
+        }
+    }
+}
+
+impl Absent {
+    /// The stable word for it, and what to do about it.
+    pub(crate) fn said(&self) -> (&'static str, String) {
+        match self {
+            Absent::NoModel => (
+                "no-model",
+                "searched by text only: `harness setup` gets a model, and recall finds by meaning too".to_owned(),
+            ),
+            Absent::NoHolder => (
+                "no-holder",
+                "searched by text only: no process holds the model; `harness serve` or `harness index follow` does"
+                    .to_owned(),
+            ),
+            Absent::Late => (
+                "late",
+                format!("searched by text only: the question's vector did not come within {} ms", PATIENCE.as_millis()),
+            ),
+            Absent::Broken(reason) => {
+                ("model-failed", format!("searched by text only: {reason}; `harness setup` gets it anew"))
+            }
+        }
+    }
+}
+
+impl From<Absent> for Error {
+    fn from(absent: Absent) -> Error {
+        match absent {
+            Absent::NoModel => Error::NoModel,
+            Absent::NoHolder => Error::NoHolder,
+            Absent::Late => Error::Late,
+            Absent::Broken(reason) => Error::Model { reason },
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 #[cfg(test)]
 impl Said {
     /// What the arm said, without an index.
     pub(crate) fn for_tests(meant: Meant, understood: f32, dimensions: usize) -> Said {
-        Said { meant, understood, dimensions, vector: Vec::new() }
+        Said { meant, understood, dimensions, vector: Vec::new(), index: None }
     }
 }

@@ -113,7 +113,7 @@ fn applying_twice_is_applying_once(store: &dyn Store, index: &mut dyn Index) {
     let lookups = store.get(&ids).expect("the store answers");
     let live: Vec<_> = lookups.into_iter().filter_map(Lookup::found).collect();
     let position = store.head().expect("a head");
-    let batch = super::Batch { rows: live.iter().map(|stored| stored.row).collect(), live, position };
+    let batch = super::Batch { rows: live.iter().map(|stored| stored.row).collect(), live, position, ahead: None };
     for _ in 0..2 {
         index.apply(&batch).expect("the batch is applied again");
     }
@@ -212,7 +212,7 @@ fn a_position_of_another_history_is_noticed(one: &dyn Store, other: &dyn Store, 
     assert_eq!(index.status().expect("a status").documents, 1);
     let head = other.head().expect("a head");
     let forged = Position { chain: CHAIN_START, ..head };
-    index.apply(&super::Batch { rows: Vec::new(), live: Vec::new(), position: forged }).expect("applied");
+    index.apply(&super::Batch { rows: Vec::new(), live: Vec::new(), position: forged, ahead: None }).expect("applied");
     assert_eq!(standing(other, index).expect("an answer"), None);
 }
 

@@ -11,8 +11,8 @@ use super::tail::Tail;
 use super::writer::{Pace, Watch, Writer};
 use crate::catch_up::belongs;
 use crate::embed::{Embedder, Purpose};
-use crate::error::Result;
-use crate::index::{Batch, Candidate, Cut, Filter, Found, Index, Search, Status};
+use crate::error::{Error, Result};
+use crate::index::{Ahead, Batch, Candidate, Cut, Filter, Found, Index, Search, Status};
 use crate::vector::{Audit, Background, Space, unit};
 
 /// The name of this index.
@@ -37,7 +37,7 @@ const BATCH_CHANGES: usize = 128;
 pub struct MeaningIndex {
     folder: PathBuf,
     cache: PathBuf,
-    embedder: Arc<dyn Embedder>,
+    embedder: Option<Arc<dyn Embedder>>,
     space: Space,
     reader: Mutex<Reader>,
     tail: Mutex<Tail>,
@@ -61,6 +61,17 @@ impl MeaningIndex {
     /// be there.
     pub fn new(root: &Path, cache: &Path, embedder: Arc<dyn Embedder>) -> MeaningIndex {
         let space = Space { embedder: embedder.id().to_owned(), dimensions: embedder.dimensions() };
+        MeaningIndex::of(root, cache, space, Some(embedder))
+    }
+
+    /// The index of the embedder with this id, for searching with vectors that somebody else makes: the newest records,
+    /// which are not in it yet, do not take part. It cannot be written to.
+    pub fn without_embedder(root: &Path, embedder: &str, dimensions: usize) -> MeaningIndex {
+        let space = Space { embedder: embedder.to_owned(), dimensions };
+        MeaningIndex::of(root, Path::new(""), space, None)
+    }
+
+    fn of(root: &Path, cache: &Path, space: Space, embedder: Option<Arc<dyn Embedder>>) -> MeaningIndex {
         MeaningIndex {
             folder: folder_of(root, &space),
             cache: cache.to_owned(),
@@ -79,9 +90,23 @@ impl MeaningIndex {
         self.watch = Some(watch);
     }
 
-    /// The embedder.
-    pub fn embedder(&self) -> &Arc<dyn Embedder> {
-        &self.embedder
+    /// The id of its embedder.
+    pub fn embedder_id(&self) -> &str {
+        &self.space.embedder
+    }
+
+    /// Whether it has an embedder, for writing and for what is not in it yet.
+    pub fn has_embedder(&self) -> bool {
+        self.embedder.is_some()
+    }
+
+    /// Components of a vector.
+    pub fn dimensions(&self) -> usize {
+        self.space.dimensions
+    }
+
+    fn own_embedder(&self) -> Result<&dyn Embedder> {
+        self.embedder.as_deref().ok_or(Error::NoEmbedder)
     }
 
     /// How fast somebody is embedding into this index now, if somebody is.
@@ -95,7 +120,7 @@ impl MeaningIndex {
         let head = store.head()?;
         let direction = unit(vector, self.space.dimensions)?;
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.refresh(store, head, open.as_deref(), &*self.embedder)?;
+        tail.refresh(store, head, open.as_deref(), self.embedder.as_deref())?;
         let mut best: Vec<(Row, f32, u32)> = tail.search(&direction, &search.filter).collect();
         let (mut background, mut passages) = (Background::default(), 0);
         if let Some(open) = &open {
@@ -118,8 +143,9 @@ impl MeaningIndex {
         best.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
         best.truncate(search.limit);
         let candidates = best.into_iter().map(candidate).collect();
-        let base = open.as_deref().and_then(|open| open.position).map_or(0, |position| position.seq);
-        let found = Found { candidates, lag: head.seq - base.min(head.seq), unsearched: tail.unsearched(), cuts };
+        let standing = open.as_deref().and_then(|open| open.standing);
+        let lag = standing.map_or(head.seq, |standing| standing.lag(head.seq));
+        let found = Found { candidates, lag, unsearched: tail.unsearched(), cuts };
         Ok(Meant { found, background, passages })
     }
 
@@ -161,9 +187,9 @@ impl MeaningIndex {
         }
         let Some(open) = reader.open.clone() else { return Ok((None, Vec::new())) };
         drop(reader);
-        match open.position {
+        match open.standing {
             None => Ok((None, Vec::new())),
-            Some(position) if belongs(store, &position)? => Ok((Some(open), Vec::new())),
+            Some(standing) if belongs(store, &standing.position)? => Ok((Some(open), Vec::new())),
             Some(_) => Ok((None, vec![rebuilt("it followed another history of the store")])),
         }
     }
@@ -190,7 +216,7 @@ impl Index for MeaningIndex {
     }
 
     fn applied(&mut self) -> Result<Option<Position>> {
-        Ok(self.writer()?.and_then(|writer| writer.position()))
+        Ok(self.writer()?.and_then(|writer| writer.standing()).map(|standing| standing.position))
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<()> {
@@ -198,8 +224,9 @@ impl Index for MeaningIndex {
             self.reset()?;
         }
         let MeaningIndex { writer, watch, embedder, .. } = self;
+        let embedder = embedder.as_deref().ok_or(Error::NoEmbedder)?;
         let Some(open) = writer else { return Ok(()) };
-        let applied = open.apply(batch, &**embedder, watch.as_mut());
+        let applied = open.apply(batch, embedder, watch.as_mut());
         if applied.is_err() {
             // Half a batch is in memory: what is on the disk is the last commit.
             *writer = None;
@@ -211,12 +238,13 @@ impl Index for MeaningIndex {
         if let Some(vector) = search.vector {
             return Ok(self.nearest(store, search, vector)?.found);
         }
-        let mut vectors = self.embedder.embed(Purpose::Query, &[search.text])?;
+        let mut vectors = self.own_embedder()?.embed(Purpose::Query, &[search.text])?;
         let vector = vectors.pop().unwrap_or_default();
         Ok(self.nearest(store, search, &vector)?.found)
     }
 
     fn reset(&mut self) -> Result<()> {
+        self.own_embedder()?;
         self.writer = None;
         self.writer = Some(Writer::create(&self.folder, &self.cache, &self.space)?);
         Ok(())
@@ -245,6 +273,14 @@ impl Index for MeaningIndex {
 
     fn batch_changes_max(&self) -> usize {
         BATCH_CHANGES
+    }
+
+    fn newest_first(&self) -> bool {
+        true
+    }
+
+    fn ahead(&mut self) -> Result<Option<Ahead>> {
+        Ok(self.writer()?.and_then(|writer| writer.standing()).and_then(|standing| standing.ahead))
     }
 }
 

@@ -9,8 +9,8 @@
 //! - `facts`: what a filter needs to know of a record
 //! - `tail`: what is not in it yet
 //!
-//! A backlog is embedded in the order of the log, in batches: what an index holds is always a beginning of the log, so
-//! that its position says all there is to say.
+//! A backlog is embedded in batches, the newest changes first: what is new is asked for most. Beside its position an
+//! index keeps which changes beyond it are there already, so that whoever is interrupted goes on where it was.
 
 mod facts;
 mod index;
@@ -20,7 +20,7 @@ mod texts;
 mod writer;
 
 pub use index::{MeaningIndex, Meant, VECTOR};
-pub use reader::{About, indexes, peek};
+pub use reader::{About, indexes, peek, reached, remove_others};
 pub use tail::{TAIL_RECORDS_MAX, TAIL_TEXTS_MAX};
 pub use texts::passage_of;
 pub use writer::{Pace, Watch};

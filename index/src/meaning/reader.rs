@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use harness_memory::{Position, Row};
+use harness_memory::{Position, Row, Seq};
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::writer::Pace;
 use crate::error::{Error, Result};
-use crate::index::{State, Status};
+use crate::index::{Ahead, State, Status};
 use crate::vector::{self, Key, Space, VectorIndex, newest_generation};
 
 /// What is known of the records.
@@ -54,15 +54,43 @@ pub fn indexes(root: &Path) -> Vec<(About, PathBuf)> {
     found
 }
 
-/// What the index of a model says of itself, and its pace, without the model; `None` where there is none.
+/// Removes the indexes of all other embedders than this one, which nobody asks any more. Their embeddings stay in the
+/// cache. Answers how many there were.
+///
+/// For the holder of the follower's lock.
+pub fn remove_others(root: &Path, embedder: &str) -> Result<usize> {
+    let others = indexes(root).into_iter().filter(|(about, _)| about.embedder != embedder);
+    let mut removed = 0;
+    for (_, folder) in others {
+        fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// How far the index of a model has followed, without opening it; `None` where there is none that can be read.
 ///
 /// The model is the one whose ids begin with this name; of several the one that was written last counts.
-pub fn peek(root: &Path, model: &str) -> Option<(Status, Option<Pace>)> {
+pub fn reached(root: &Path, model: &str) -> Option<(Position, u64)> {
+    let (space, folder) = of_model(root, model)?;
+    let head = vector::Head::read(&newest_generation(&folder).ok()?, &space).ok()?;
+    let standing: Standing = serde_json::from_slice(&head.position).ok()?;
+    Some((standing.position, standing.ahead.map_or(0, |ahead| ahead.changes())))
+}
+
+fn of_model(root: &Path, model: &str) -> Option<(Space, PathBuf)> {
     let named = |about: &About| about.embedder.strip_prefix(model).is_some_and(|rest| rest.starts_with(' '));
     let written = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let found = indexes(root).into_iter().filter(|(about, _)| named(about));
     let (about, folder) = found.max_by_key(|(_, path)| written(path))?;
-    let space = Space { embedder: about.embedder, dimensions: about.dimensions };
+    Some((Space { embedder: about.embedder, dimensions: about.dimensions }, folder))
+}
+
+/// What the index of a model says of itself, and its pace, without the model; `None` where there is none.
+///
+/// The model is the one whose ids begin with this name; of several the one that was written last counts.
+pub fn peek(root: &Path, model: &str) -> Option<(Status, Option<Pace>)> {
+    let (space, folder) = of_model(root, model)?;
     let mut reader = Reader::default();
     reader.refresh(&folder, &space);
     Some((reader.status(&folder), Pace::of(&folder)))
@@ -76,18 +104,33 @@ pub(super) fn write_about(folder: &Path, space: &Space) -> Result<()> {
     fs::write(&path, json).map_err(Error::io("write", path))
 }
 
+/// How far an index has followed, as it is committed with the vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    pub(super) position: Position,
+    pub(super) ahead: Option<Ahead>,
+}
+
+impl Standing {
+    /// How many changes of a log that ends at `head` are missing.
+    pub(super) fn lag(&self, head: Seq) -> u64 {
+        let taken = self.position.seq + self.ahead.map_or(0, |ahead| ahead.changes());
+        head.saturating_sub(taken)
+    }
+}
+
 /// Vectors and facts that fit each other.
 pub(super) struct Open {
     pub(super) index: VectorIndex,
     pub(super) facts: Facts,
-    pub(super) position: Option<Position>,
+    pub(super) standing: Option<Standing>,
 }
 
 impl Open {
     /// Opens both; the error [wants a rebuild](wants_rebuild) where that is the cure.
     pub(super) fn read(folder: &Path, space: &Space) -> Result<Open> {
         let index = VectorIndex::open(folder, space)?;
-        let position = match index.position() {
+        let standing = match index.position() {
             [] => None,
             json => Some(serde_json::from_slice(json).map_err(|error| damaged(format!("its position: {error}")))?),
         };
@@ -97,7 +140,7 @@ impl Open {
         if known != held {
             return Err(damaged(format!("{FACTS} knows of {known} passages, the vectors are of {held}")));
         }
-        Ok(Open { index, facts, position })
+        Ok(Open { index, facts, standing })
     }
 }
 
@@ -150,7 +193,8 @@ impl Reader {
         };
         let open = self.open.as_ref();
         Status {
-            applied: open.and_then(|open| open.position),
+            applied: open.and_then(|open| open.standing).map(|standing| standing.position),
+            ahead: open.and_then(|open| open.standing?.ahead).map_or(0, |ahead| ahead.changes()),
             documents: open.map_or(0, |open| open.facts.len() as u64),
             bytes: bytes_in(folder),
             state,

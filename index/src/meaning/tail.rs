@@ -4,7 +4,7 @@ use harness_memory::change::ChangeKind;
 use harness_memory::{Lookup, Position, Record, Row, Store};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::reader::{Open, holds};
+use super::reader::{Open, Standing, holds};
 use super::texts::pieces;
 use super::writer::as_stored;
 use crate::embed::{Embedder, Purpose};
@@ -25,7 +25,7 @@ pub const TAIL_TEXTS_MAX: usize = 16;
 /// The changes after an index's position, kept between the searches of a process.
 #[derive(Default)]
 pub(super) struct Tail {
-    base: Option<Position>,
+    base: Option<Standing>,
     head: Option<Position>,
     /// Records that were forgotten since.
     pub(super) gone: FxHashSet<Row>,
@@ -58,15 +58,19 @@ impl Tail {
         store: &dyn Store,
         head: Position,
         open: Option<&Open>,
-        embedder: &dyn Embedder,
+        embedder: Option<&dyn Embedder>,
     ) -> Result<()> {
-        let base = open.and_then(|open| open.position);
+        let base = open.and_then(|open| open.standing);
         if self.head != Some(head) || self.base != base {
             self.read_changes(store, head, open)?;
         } else if self.left == 0 {
             return Ok(());
         }
-        self.embed(store, embedder)?;
+        match embedder {
+            Some(embedder) => self.embed(store, embedder)?,
+            // Whoever holds the model embeds them within a second.
+            None => self.left = self.rows.len() as u64,
+        }
         (self.base, self.head) = (base, Some(head));
         Ok(())
     }
@@ -76,9 +80,12 @@ impl Tail {
             *self = Tail::default();
         }
         self.head = None;
-        let begin = open.and_then(|open| open.position).map_or(0, |position| position.seq).min(head.seq);
+        let standing = open.and_then(|open| open.standing);
+        let begin = standing.map_or(0, |standing| standing.ahead.map_or(standing.position.seq, |ahead| ahead.until));
+        let begin = begin.min(head.seq);
         let mut after = begin.max(head.seq.saturating_sub(CHANGES_MAX));
-        self.skipped = after - begin;
+        // The gap below what is ahead is looked through by nobody: that is what a backlog is.
+        self.skipped = standing.map_or(head.seq, |standing| standing.lag(head.seq)).saturating_sub(head.seq - after);
         let mut changes = Vec::new();
         while after < head.seq {
             let read = match store.changes(after, (head.seq - after) as usize) {

@@ -4,12 +4,12 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use harness_memory::{Position, Row, Stored};
+use harness_memory::{Row, Stored};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use super::reader::{self, FACTS, Open};
+use super::reader::{self, FACTS, Open, Standing};
 use super::texts::{Piece, pieces};
 use crate::embed::{Embedder, Purpose};
 use crate::error::{Error, Result};
@@ -17,7 +17,11 @@ use crate::index::Batch;
 use crate::vector::{Content, EmbeddingCache, Key, Partition, Space, VectorIndex, from_halves, to_halves, unit};
 
 /// Texts that are embedded before they are kept: about a second's work of one core, which is what a kill can cost.
-const TEXTS_AT_ONCE: usize = 64;
+const TEXTS_KEPT_AT_ONCE: usize = 64;
+
+/// Texts that are embedded before whoever watches is asked again: about a sixth of a second, for which a question may
+/// have to share the processor.
+const TEXTS_AT_ONCE: usize = 16;
 
 /// How fast texts are embedded, beside the index, for `harness index status`.
 const PACE: &str = "pace.json";
@@ -106,7 +110,7 @@ impl Writer {
     }
 
     /// The position of the last commit.
-    pub(super) fn position(&self) -> Option<Position> {
+    pub(super) fn standing(&self) -> Option<Standing> {
         serde_json::from_slice(self.index.position()).ok()
     }
 
@@ -140,7 +144,8 @@ impl Writer {
             }
             self.facts.put(stored.row, &stored.record, pieces.len() as u32);
         }
-        let position = serde_json::to_vec(&batch.position)
+        let standing = Standing { position: batch.position, ahead: batch.ahead };
+        let position = serde_json::to_vec(&standing)
             .map_err(|error| Error::Damaged { index: super::VECTOR, reason: format!("its position: {error}") })?;
         self.facts.commit(&self.folder.join(FACTS))?;
         self.index.commit(&position)?;
@@ -164,18 +169,25 @@ impl Writer {
             }
         }
         let mut done = 0;
-        for part in missing.chunks(TEXTS_AT_ONCE) {
-            let texts: Vec<&str> = part.iter().map(|(_, text)| *text).collect();
-            let vectors = embedder.embed(Purpose::Passage, &texts)?;
-            let embeddings: Vec<(Content, Vec<f32>)> =
-                part.iter().zip(vectors).map(|((content, _), vector)| (*content, vector)).collect();
+        // Texts of a length together: a batch takes as long as its longest text.
+        missing.sort_by_key(|(_, text)| text.len());
+        for kept in missing.chunks(TEXTS_KEPT_AT_ONCE) {
+            let mut embeddings: Vec<(Content, Vec<f32>)> = Vec::with_capacity(kept.len());
+            let mut go_on = true;
+            for part in kept.chunks(TEXTS_AT_ONCE) {
+                let texts: Vec<&str> = part.iter().map(|(_, text)| *text).collect();
+                let vectors = embedder.embed(Purpose::Passage, &texts)?;
+                embeddings.extend(part.iter().zip(vectors).map(|((content, _), vector)| (*content, vector)));
+                self.texts += part.len() as u64;
+                go_on = watch.as_mut().is_none_or(|watch| watch(self.texts));
+                if !go_on {
+                    break;
+                }
+            }
             self.cache.put(&embeddings)?;
-            done += part.len() as u64;
-            self.texts += part.len() as u64;
+            done += embeddings.len() as u64;
             self.tell(false);
-            if let Some(watch) = &mut watch
-                && !watch(self.texts)
-            {
+            if !go_on {
                 return Err(Error::Stopped);
             }
         }

@@ -367,6 +367,7 @@ impl Index for TextIndex {
         };
         let open = reader.open.as_ref();
         Ok(Status {
+            ahead: 0,
             applied: open.and_then(|open| open.snapshot.position()),
             documents: open.map_or(0, |open| open.snapshot.documents()),
             bytes: open.map_or(0, |open| folders::bytes(&open.folder)),

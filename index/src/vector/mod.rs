@@ -42,7 +42,7 @@ pub use index::{Allowed, KEYS_PER_MATCH_MAX, Match, Status, VectorIndex};
 pub use keys::{Content, Key};
 pub use rebuild::{Partition, Rebuilt, Snapshot};
 
-pub(crate) use files::newest_generation;
+pub(crate) use files::{Head, newest_generation};
 pub(crate) use quantize::{cosine, from_halves, to_halves, unit};
 
 #[cfg(test)]

@@ -88,6 +88,15 @@ impl App {
         Intake::with(self.settings.redactor.clone())
     }
 
+    /// The engine for a person's question: it may load the model where no other process holds it.
+    pub(crate) fn asking_engine(&self) -> anyhow::Result<Option<&Engine>> {
+        let engine = self.engine_if_any()?;
+        if let Some(engine) = engine {
+            engine.allow_own_model();
+        }
+        Ok(engine)
+    }
+
     /// The engine for a command that only reads: `None`, said on stderr, when there is no home yet,
     /// so that a mistyped `--home` does not leave folders behind.
     pub(crate) fn engine_if_any(&self) -> anyhow::Result<Option<&Engine>> {
@@ -156,9 +165,17 @@ impl App {
         self.wrote.set(true);
     }
 
-    /// To be called after the answer was given: sees to it that somebody follows.
+    /// To be called after the answer was given: sees to it that somebody follows, and holds the model where a question
+    /// found nobody who does.
     pub(crate) fn finish(&self) {
-        let Some(engine) = self.engine.get().filter(|_| self.wrote.get() && !interrupt::requested()) else { return };
+        let Some(engine) = self.engine.get().filter(|_| !interrupt::requested()) else { return };
+        if engine.wants_a_holder() && engine.follower().is_none() {
+            follower::start(&self.home);
+            return;
+        }
+        if !self.wrote.get() {
+            return;
+        }
         match engine.tail_is_long() {
             // One that follows already would only send the new one away.
             Ok(true) if engine.follower().is_none() => follower::start(&self.home),

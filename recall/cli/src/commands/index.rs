@@ -1,6 +1,7 @@
 //! `harness index`: the derived indexes.
 
 mod follow;
+mod pause;
 mod rebuild;
 mod status;
 mod verify;
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Rebuild(rebuild::Args),
     Verify(verify::Args),
     Follow(follow::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
 }
 
 pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
@@ -26,5 +29,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Rebuild(args) => rebuild::run(args, app),
         Command::Verify(args) => verify::run(args, app),
         Command::Follow(args) => follow::run(args, app),
+        Command::Pause(args) => pause::pause(args, app),
+        Command::Resume(args) => pause::resume(args, app),
     }
 }

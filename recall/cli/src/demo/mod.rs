@@ -122,7 +122,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if let Some(name) = &model {
         lend(&model_folder(&app.home, name), &model_folder(home.path(), name)).context("cannot lend the model")?;
     }
-    let done = tour(app, &Engine::open(home.path())?);
+    let done = tour(app, &Engine::open(home.path())?.with_own_model());
     home.close().context("cannot remove the temporary home")?;
     done
 }

@@ -12,13 +12,17 @@ use crate::output::Exit;
 ///
 /// One process follows at a time; when another one does, this one leaves at once and says nothing.
 /// Writing commands start one by themselves when much is left to index.
+///
+/// Text is indexed at once; where a model is there, texts are embedded behind it at low priority, the newest first.
+/// Meanwhile this process holds the model and makes the vectors of other processes' questions, over a socket in the home.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   harness index follow
-  harness index follow --idle 0     catch up, then leave")]
+  harness index follow --idle 0     catch up, then leave
+  harness index status              how far it is, how fast, how long it takes")]
 pub(crate) struct Args {
-    /// Leave after this many seconds without work [default: 30]
+    /// Leave after this many seconds without work; ten minutes after the last question [default: 30]
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
 }

@@ -10,7 +10,8 @@ use crate::{interrupt, report};
 
 /// Build every index anew from the store
 ///
-/// The old index answers until the new one stands. Interrupted, it leaves everything as it was.
+/// The old text index answers until the new one stands. Vectors are put together anew from the embeddings that were
+/// kept, so that nothing is embedded twice. Interrupted, nothing is lost: who follows goes on.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -35,9 +35,21 @@ pub(crate) fn line(index: &IndexStatus) -> String {
     let behind = if index.lag == 0 { String::new() } else { format!(", {} behind", count(index.lag, "change")) };
     let behind = match (index.changes_per_second, index.seconds_left) {
         (Some(pace), Some(left)) => format!("{behind} ({pace:.0} a second, {} left)", duration(left)),
+        _ if index.paused && index.lag > 0 => format!("{behind} (paused: `harness index resume`)"),
         _ => behind,
     };
-    format!("{}: {}{behind}, {}, {}", index.name, index.state, count(index.documents, "document"), bytes(index.bytes))
+    let model = match (&index.model, &index.answered_by) {
+        (Some(model), Some(before)) => format!(", {model}; {before} answers until then"),
+        (Some(model), None) => format!(", {model}"),
+        (None, _) => String::new(),
+    };
+    format!(
+        "{}: {}{behind}, {}, {}{model}",
+        index.name,
+        index.state,
+        count(index.documents, "document"),
+        bytes(index.bytes)
+    )
 }
 
 /// Seconds as a person says them.

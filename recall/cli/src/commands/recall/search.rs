@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         now: Some(app.now),
         ..Query::new(text)
     };
-    let Some(engine) = app.engine_if_any()? else {
+    let Some(engine) = app.asking_engine()? else {
         if app.json {
             app.print_json(&Answer::default())?;
         }

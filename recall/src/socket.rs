@@ -1,0 +1,385 @@
+//! A question's vector from the process that holds the model, over a local socket in the home.
+//!
+//! ```text
+//! request    length (u32, little endian), JSON {"v": 1, "question": "…"}
+//! answer     length (u32, little endian), JSON {"embedder", "understood", "languages", "vector"} or {"code", "reason"}
+//! ```
+//!
+//! One request a connection. The socket is its owner's alone (0600, in a folder that is); what is not of the expected
+//! form is closed without an answer. A home whose path is too long for a socket's address has it in a folder of its
+//! own under `/tmp`, which must belong to the same user and to nobody else.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::meaning::{Absent, Question};
+
+/// The version of the frames. Another one is refused: who asks then answers from text.
+const VERSION: u32 = 1;
+
+/// The longest request: the longest question, each byte escaped.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// The longest answer: a vector of eight thousand numbers in decimal digits.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Questions that are answered at once. A model computes them one after the other on as many cores as there are; more
+/// of them would all be late.
+const CONNECTIONS_MAX: usize = 16;
+
+/// How long one who connected may take to say what it wants, and to take the answer.
+const EXCHANGE_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    v: u32,
+    question: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Reply {
+    Embedded { embedder: String, understood: f32, languages: String, vector: Vec<f32> },
+    Absent { code: String, reason: String },
+}
+
+impl From<Result<Question, Absent>> for Reply {
+    fn from(embedded: Result<Question, Absent>) -> Reply {
+        match embedded {
+            Ok(Question { embedder, understood, languages, vector }) => {
+                Reply::Embedded { embedder, understood, languages, vector }
+            }
+            Err(absent) => {
+                let reason = match &absent {
+                    Absent::Broken(reason) => reason.clone(),
+                    _ => String::new(),
+                };
+                Reply::Absent { code: absent.said().0.to_owned(), reason }
+            }
+        }
+    }
+}
+
+impl From<Reply> for Result<Question, Absent> {
+    fn from(reply: Reply) -> Result<Question, Absent> {
+        match reply {
+            Reply::Embedded { embedder, understood, languages, vector } => {
+                if vector.is_empty() || vector.iter().any(|x| !x.is_finite()) {
+                    return Err(Absent::Broken("the process that holds the model gave no vector".to_owned()));
+                }
+                Ok(Question { embedder, understood: understood.clamp(0.0, 1.0), languages, vector })
+            }
+            Reply::Absent { code, reason } if code == "model-failed" => Err(Absent::Broken(reason)),
+            Reply::Absent { code, .. } if code == "no-model" => Err(Absent::NoModel),
+            Reply::Absent { .. } => Err(Absent::NoHolder),
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(crate) use unix::{Holder, ask};
+
+#[cfg(not(unix))]
+pub(crate) use elsewhere::{Holder, ask};
+
+#[cfg(unix)]
+mod unix {
+    use std::fs;
+    use std::io::{self, Read, Write};
+    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// The socket's name within a home.
+    const SOCKET: &str = "embed.sock";
+
+    /// The longest path that every system takes for a socket's address (macOS: 104 with the byte that ends it).
+    const PATH_BYTES_MAX: usize = 100;
+
+    /// Where the socket of this home is.
+    fn place(home: &Path) -> io::Result<PathBuf> {
+        let path = home.join(SOCKET);
+        if path.as_os_str().len() <= PATH_BYTES_MAX {
+            return Ok(path);
+        }
+        // The home may be reached by several paths; its folder is one.
+        let home = fs::metadata(home)?;
+        let folder = format!("/tmp/harness-{}-{:x}-{:x}", home.uid(), home.dev(), home.ino());
+        Ok(PathBuf::from(folder).join(SOCKET))
+    }
+
+    /// Makes the folder of a socket that is not in its home, and checks that it is ours alone.
+    fn prepare(home: &Path, socket: &Path) -> io::Result<()> {
+        let Some(folder) = socket.parent().filter(|folder| *folder != home) else { return Ok(()) };
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => check(home, folder),
+        }
+    }
+
+    /// Whether a folder belongs to the owner of the home, and to nobody else.
+    fn check(home: &Path, folder: &Path) -> io::Result<()> {
+        let found = fs::symlink_metadata(folder)?;
+        if found.is_dir() && found.uid() == fs::metadata(home)?.uid() && found.mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("{} is not this user's own folder", folder.display())))
+    }
+
+    /// Answers questions of other processes until it is [closed](Holder::close).
+    pub(crate) struct Holder {
+        path: PathBuf,
+        listener: UnixListener,
+        closed: AtomicBool,
+        connections: AtomicUsize,
+    }
+
+    impl Holder {
+        /// Opens the socket of a home, in place of one that somebody left. For the holder of the follower's lock.
+        pub(crate) fn open(home: &Path) -> io::Result<Holder> {
+            let path = place(home)?;
+            prepare(home, &path)?;
+            // Bound under another name, so that nobody connects before it is the owner's alone.
+            let private = path.with_extension("new");
+            let _ = fs::remove_file(&private);
+            let listener = UnixListener::bind(&private)?;
+            fs::set_permissions(&private, fs::Permissions::from_mode(0o600))?;
+            fs::rename(&private, &path)?;
+            Ok(Holder { path, listener, closed: AtomicBool::new(false), connections: AtomicUsize::new(0) })
+        }
+
+        /// Answers questions with what `embed` makes of them. Returns when it was closed.
+        pub(crate) fn serve(&self, embed: &(dyn Fn(&str) -> Result<Question, Absent> + Sync)) {
+            std::thread::scope(|scope| {
+                for stream in self.listener.incoming() {
+                    if self.closed.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let Ok(stream) = stream else {
+                        // Out of file descriptors, perhaps: that passes.
+                        std::thread::sleep(Duration::from_millis(50));
+                        continue;
+                    };
+                    if self.connections.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS_MAX {
+                        self.connections.fetch_sub(1, Ordering::AcqRel);
+                        tracing::debug!(CONNECTIONS_MAX, "a question is turned away: too many at once");
+                        continue;
+                    }
+                    scope.spawn(move || {
+                        if let Err(error) = exchange(stream, embed) {
+                            tracing::debug!(%error, "a question over the socket was not answered");
+                        }
+                        self.connections.fetch_sub(1, Ordering::AcqRel);
+                    });
+                }
+            });
+        }
+
+        /// Takes the socket away and ends [`serve`](Holder::serve).
+        pub(crate) fn close(&self) {
+            self.closed.store(true, Ordering::Release);
+            // Whoever waits for a connection gets one.
+            let _ = UnixStream::connect(&self.path);
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    fn exchange(mut stream: UnixStream, embed: &dyn Fn(&str) -> Result<Question, Absent>) -> io::Result<()> {
+        let begin = Instant::now();
+        let request: Request = read(&mut stream, REQUEST_BYTES_MAX, begin + EXCHANGE_MAX)?;
+        if request.v != VERSION {
+            return Err(io::Error::other(format!("a question of version {}", request.v)));
+        }
+        let reply: Reply = embed(&request.question).into();
+        write(&mut stream, &reply, Instant::now() + EXCHANGE_MAX)
+    }
+
+    /// Asks the process that holds the model for a question's vector, for at most this time.
+    pub(crate) fn ask(home: &Path, question: &str, patience: Duration) -> Result<Question, Absent> {
+        let until = Instant::now() + patience;
+        let Ok(path) = place(home) else { return Err(Absent::NoHolder) };
+        let trusted = |folder: &Path| folder == home || check(home, folder).is_ok();
+        if !path.parent().is_some_and(trusted)
+            || !fs::symlink_metadata(&path).is_ok_and(|it| it.file_type().is_socket())
+        {
+            return Err(Absent::NoHolder);
+        }
+        let Ok(mut stream) = UnixStream::connect(&path) else { return Err(Absent::NoHolder) };
+        let request = Request { v: VERSION, question: question.to_owned() };
+        let asked = write(&mut stream, &request, until).and_then(|()| read(&mut stream, ANSWER_BYTES_MAX, until));
+        match asked {
+            Ok::<Reply, _>(reply) => reply.into(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(Absent::Late)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the process that holds the model did not answer");
+                Err(Absent::NoHolder)
+            }
+        }
+    }
+
+    fn write(stream: &mut UnixStream, message: &impl Serialize, until: Instant) -> io::Result<()> {
+        let json = serde_json::to_vec(message).map_err(io::Error::other)?;
+        stream.set_write_timeout(Some(left(until)?))?;
+        let mut frame = (json.len() as u32).to_le_bytes().to_vec();
+        frame.extend_from_slice(&json);
+        stream.write_all(&frame)
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(stream: &mut UnixStream, most: usize, until: Instant) -> io::Result<T> {
+        let mut length = [0; 4];
+        fill(stream, &mut length, until)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > most {
+            return Err(io::Error::other(format!("a frame of {length} bytes, at most {most} are taken")));
+        }
+        let mut json = vec![0; length];
+        fill(stream, &mut json, until)?;
+        serde_json::from_slice(&json).map_err(io::Error::other)
+    }
+
+    /// Reads until the buffer is full. A timeout of the stream counts each read anew, so that who sends a byte at a
+    /// time would keep one waiting for ever.
+    fn fill(stream: &mut UnixStream, mut buffer: &mut [u8], until: Instant) -> io::Result<()> {
+        while !buffer.is_empty() {
+            stream.set_read_timeout(Some(left(until)?))?;
+            match stream.read(buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => buffer = &mut buffer[read..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn left(until: Instant) -> io::Result<Duration> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn question(text: &str) -> Result<Question, Absent> {
+            match text {
+                "broken" => Err(Absent::Broken("a damaged file".to_owned())),
+                "slow" => {
+                    std::thread::sleep(Duration::from_millis(400));
+                    Err(Absent::NoModel)
+                }
+                text => Ok(Question {
+                    embedder: "test 3".to_owned(),
+                    understood: 0.5,
+                    languages: "en".to_owned(),
+                    vector: vec![text.len() as f32, 0.1, -1.0 / 3.0],
+                }),
+            }
+        }
+
+        fn served(home: &Path, test: impl FnOnce()) {
+            let holder = Holder::open(home).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| holder.serve(&question));
+                test();
+                holder.close();
+            });
+        }
+
+        #[test]
+        fn a_vector_comes_over_as_it_is_and_so_does_what_went_wrong() {
+            let home = tempfile::tempdir().unwrap();
+            let ask = |text: &str| ask(home.path(), text, Duration::from_secs(20));
+            assert_eq!(ask("nobody is there"), Err(Absent::NoHolder));
+            served(home.path(), || {
+                let long = "磁".repeat(2_700);
+                for text in ["why", "\"\n\u{0}", &long] {
+                    assert_eq!(ask(text), question(text));
+                }
+                assert_eq!(ask("broken"), question("broken"));
+            });
+            assert_eq!(ask("it has left"), Err(Absent::NoHolder));
+            assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        }
+
+        #[test]
+        fn who_is_late_is_not_waited_for_and_what_somebody_left_is_replaced() {
+            let home = tempfile::tempdir().unwrap();
+            let left = UnixListener::bind(home.path().join(SOCKET)).unwrap();
+            drop(left);
+            assert_eq!(ask(home.path(), "why", Duration::from_secs(20)), Err(Absent::NoHolder));
+            served(home.path(), || {
+                let begin = Instant::now();
+                assert_eq!(ask(home.path(), "slow", Duration::from_millis(60)), Err(Absent::Late));
+                assert!(begin.elapsed() < Duration::from_millis(350));
+            });
+        }
+
+        #[test]
+        fn what_is_no_question_is_closed_and_harms_nobody() {
+            let home = tempfile::tempdir().unwrap();
+            served(home.path(), || {
+                for bytes in [&b"\xff\xff\xff\xff"[..], b"\x02\0\0\0{]", b"\x13\0\0\0{\"v\":9,\"question\":\"\"}", b""]
+                {
+                    let mut stream = UnixStream::connect(home.path().join(SOCKET)).unwrap();
+                    stream.write_all(bytes).unwrap();
+                    stream.shutdown(std::net::Shutdown::Write).unwrap();
+                    let mut answer = Vec::new();
+                    let _ = stream.read_to_end(&mut answer);
+                    assert!(answer.is_empty(), "{bytes:?}");
+                }
+                assert!(ask(home.path(), "why", Duration::from_secs(20)).is_ok());
+            });
+        }
+
+        #[test]
+        fn the_socket_is_its_owners_alone_and_a_long_path_has_it_elsewhere() {
+            let folder = tempfile::tempdir().unwrap();
+            let deep = folder.path().join("d".repeat(120));
+            fs::create_dir(&deep).unwrap();
+            for home in [folder.path(), &deep] {
+                served(home, || {
+                    let path = place(home).unwrap();
+                    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+                    assert!(ask(home, "why", Duration::from_secs(20)).is_ok());
+                });
+            }
+            let elsewhere = place(&deep).unwrap();
+            let elsewhere = elsewhere.parent().unwrap();
+            assert!(elsewhere.starts_with("/tmp") && elsewhere != deep);
+            // A folder that others may write to is not trusted.
+            fs::set_permissions(elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
+            assert!(Holder::open(&deep).is_err());
+            fs::remove_dir_all(elsewhere).unwrap();
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod elsewhere {
+    use super::*;
+
+    /// There is no socket here: each process answers from text, or loads the model itself.
+    pub(crate) struct Holder;
+
+    impl Holder {
+        pub(crate) fn open(_home: &Path) -> std::io::Result<Holder> {
+            Err(std::io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn serve(&self, _embed: &(dyn Fn(&str) -> Result<Question, Absent> + Sync)) {}
+
+        pub(crate) fn close(&self) {}
+    }
+
+    pub(crate) fn ask(_home: &Path, _question: &str, _patience: Duration) -> Result<Question, Absent> {
+        Err(Absent::NoHolder)
+    }
+}
