@@ -35,6 +35,7 @@ pub enum Error {
     },
 
     /// SQLite failed.
+    #[cfg(feature = "sqlite")]
     #[error("cannot {doing}")]
     Sqlite {
         /// What was being done, in the words of the store.
@@ -142,6 +143,7 @@ pub enum Error {
 
 impl Error {
     /// Wraps SQLite's error with what was being done.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn sqlite(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
         move |source| Error::Sqlite { doing, source }
     }

@@ -4,6 +4,7 @@
 //!
 //! - [`record`], [`id`], [`scope`]: what one record is, its name, and whose it is
 //! - [`memory`]: the handle that an agent holds, with queries and answers
+//! - `http` (a feature): that handle over HTTP
 //! - [`store`]: the contract of the ground state; [`sqlite`]: its implementation
 //! - [`change`]: the log that indexes follow
 //! - [`session`]: transcripts as a whole
@@ -16,6 +17,8 @@
 pub mod change;
 pub mod error;
 pub mod export;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod id;
 pub mod import;
 pub mod intake;
@@ -24,14 +27,19 @@ pub mod memories;
 pub mod memory;
 pub mod record;
 pub mod redact;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod scope;
 pub mod session;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
 pub mod suspicion;
 
 pub use change::{Change, ChangeKind, Position, Seq};
 pub use error::{Error, Result};
+#[cfg(feature = "http")]
+pub use http::HttpMemory;
 pub use id::{RecordId, StoreId};
 pub use intake::{Admitted, Intake};
 pub use memory::{Answer, Context, Hit, Memory, Mode, Query};
@@ -41,5 +49,6 @@ pub use record::{
 };
 pub use scope::{ReadSet, Scope};
 pub use session::Session;
+#[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use store::{Lookup, Put, Row, Store, Stored};

@@ -26,6 +26,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Which arms of recall take part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Text and meaning, each as far as it has something to say.
@@ -102,6 +103,7 @@ impl Query {
 
 /// What recall answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The hits, best first.
     pub hits: Vec<Hit>,
@@ -116,6 +118,7 @@ pub struct Answer {
 
 /// A part of recall that did not take part fully.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Degraded {
     /// Which arm or part: `text`, `vector`, `store`, `query`.
     pub arm: String,
@@ -127,6 +130,7 @@ pub struct Degraded {
 
 /// One record in an answer. Fields that its kind lacks are left out of the JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hit {
     /// The record.
     pub id: RecordId,
@@ -199,6 +203,7 @@ fn is_zero(value: &u32) -> bool {
 
 /// A byte range of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Span {
     /// The first byte.
     pub start: usize,
@@ -208,6 +213,7 @@ pub struct Span {
 
 /// A short piece of a record's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Snippet {
     /// The piece, line breaks and runs of blanks folded, with `…` where it was cut.
     pub text: String,
@@ -217,6 +223,7 @@ pub struct Snippet {
 
 /// What one arm said about a hit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Why {
     /// The arm's own score.
     pub score: f32,
@@ -228,6 +235,7 @@ pub struct Why {
 
 /// The packed block for a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Context {
     /// The block with its marker; empty when there is nothing worth saying.
     pub text: String,

@@ -20,6 +20,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant = $code,)+
         }
@@ -150,6 +151,7 @@ words! {
 /// `source`, `session` and `key` are its provenance: where to go and check. A record whose
 /// provenance (with its scope) is already in the store is not added again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Its name.
     pub id: RecordId,
@@ -228,6 +230,7 @@ impl Record {
 
 /// What a record says, by its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Body {
     /// One turn of a session.
@@ -278,6 +281,7 @@ impl From<Lesson> for Body {
 
 /// One turn of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
     /// Whose turn it was.
     pub role: Role,
@@ -329,6 +333,7 @@ impl Message {
 
 /// A call of a tool by a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolCall {
     /// The id that the tool's answer refers to; empty where the transcript has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -342,6 +347,7 @@ pub struct ToolCall {
 
 /// How a call of a tool went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolResult {
     /// The call that this answers; empty where the transcript has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -356,6 +362,7 @@ pub struct ToolResult {
 
 /// Situation, tools used, outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Episode {
     /// What was asked, in the words it was asked in.
     pub situation: String,
@@ -411,6 +418,7 @@ impl Episode {
 
 /// One use of a tool within an episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolUse {
     /// The tool's name.
     pub tool: String,
@@ -427,6 +435,7 @@ pub struct ToolUse {
 
 /// A statement that somebody asked to have remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Note {
     /// The statement.
     pub text: String,
@@ -441,6 +450,7 @@ impl Note {
 
 /// A short rule drawn from episodes, with what speaks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lesson {
     /// The rule.
     pub text: String,

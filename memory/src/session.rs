@@ -7,6 +7,7 @@ use crate::scope::Scope;
 
 /// What is known of one transcript beside its messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// The id that its tool gave it.
     pub id: String,

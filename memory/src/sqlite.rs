@@ -4,6 +4,7 @@
 //! - `writer`: the one thread of a process that writes, and group commit
 //! - `put`, `edit`: what is written
 //! - `read`: what is read; `row`: one row, its checksum, and what it decodes to
+//! - `names`: names without texts, and sessions page by page
 //! - `codec`: bodies in zstd with a dictionary
 //! - `carry`: what exports and imports move; `backup`: copies of a live store and their way back
 //! - `scrub`: dictionaries without the text of what is gone
@@ -20,6 +21,7 @@ mod codec;
 mod edit;
 mod fold;
 mod head;
+mod names;
 mod put;
 mod read;
 mod readings;
@@ -54,6 +56,7 @@ pub use carry::{Became, Carry, CarryIn};
 pub use head::LostTail;
 pub use retention::Retention;
 pub use secrets::Secrets;
+pub use names::RecordName;
 
 use self::row::RowReader;
 use self::writer::Writer;

@@ -40,6 +40,7 @@ pub struct Stored {
 
 /// When a record was forgotten, and until when that can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forgotten {
     /// When it was forgotten.
     pub deleted_at: Timestamp,
@@ -200,7 +201,8 @@ pub struct Beside {
 }
 
 /// A session with how much of it there is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionEntry {
     /// What is known of it.
     #[serde(flatten)]
@@ -211,6 +213,7 @@ pub struct SessionEntry {
 
 /// One thing that a check found wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// A stable word for the kind of finding, such as `row-damaged`.
     pub code: &'static str,
@@ -382,6 +385,7 @@ fn is_false(value: &bool) -> bool {
 
 /// Records that were given to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exposure {
     /// The run they were given to.
     pub run: String,

@@ -65,6 +65,12 @@ impl App {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
+        let engine = self.open_engine()?;
+        Ok(self.engine.get_or_init(|| engine))
+    }
+
+    /// An engine of its own, for a command that hands it to other threads.
+    pub(crate) fn open_engine(&self) -> anyhow::Result<Engine> {
         let engine = Engine::open(&self.home).with_context(|| {
             let hint = if self.home.exists() && !self.home.is_dir() {
                 "the home must be a folder: choose another with --home"
@@ -74,8 +80,7 @@ impl App {
             Advice::new(format!("cannot open the home {}", self.home.display()), hint)
         })?;
         engine.store().set_read_only(ReadSet::new(self.settings.read_only.iter().cloned()));
-        let engine = engine.with_intake(self.intake());
-        Ok(self.engine.get_or_init(|| engine))
+        Ok(engine.with_intake(self.intake()))
     }
 
     /// The home, when it is not the default one: what a program that is to use it must be told.

@@ -16,9 +16,11 @@ mod pick;
 mod recall;
 mod remember;
 mod restore;
+mod serve;
 mod session;
 pub(crate) mod setup;
 mod status;
+mod token;
 mod write;
 
 use clap::Subcommand;
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Import(import::Args),
     Backup(backup::Args),
     Restore(restore::Args),
+    Serve(serve::Args),
+    /// Tokens for the service, bound to scopes
+    #[command(subcommand)]
+    Token(token::Command),
     Status(status::Args),
     Doctor(doctor::Args),
     Audit(audit::Args),
@@ -76,6 +82,8 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args, app),
         Command::Backup(args) => backup::run(args, app),
         Command::Restore(args) => restore::run(args, app),
+        Command::Serve(args) => serve::run(args, app),
+        Command::Token(command) => token::run(command, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),
         Command::Audit(args) => audit::run(args, app),

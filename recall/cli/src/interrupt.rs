@@ -1,11 +1,13 @@
 //! Ctrl-C: long work stops at its next safe point, anything else stops at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::output::Exit;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static HEEDED: AtomicBool = AtomicBool::new(false);
+static CALLED: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
 
 /// Listens for Ctrl-C and for the request to terminate.
 ///
@@ -17,6 +19,9 @@ pub(crate) fn install() {
         if again || !HEEDED.load(Ordering::SeqCst) {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
+        if let Some(call) = &*CALLED.lock().unwrap_or_else(PoisonError::into_inner) {
+            call();
+        }
     });
     if let Err(error) = result {
         tracing::debug!("cannot listen for Ctrl-C: {error}");
@@ -27,6 +32,20 @@ pub(crate) fn install() {
 pub(crate) fn flag() -> &'static AtomicBool {
     HEEDED.store(true, Ordering::SeqCst);
     &REQUESTED
+}
+
+/// Has this called when somebody asks to stop, at once when somebody has. Called from a thread of its own.
+pub(crate) fn on_request(call: impl Fn() + Send + 'static) {
+    let mut called = CALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if requested() {
+        call();
+    }
+    *called = Some(Box::new(call));
+}
+
+/// To be called when a command that runs until it is asked to stop has ended well: it was not interrupted.
+pub(crate) fn done() {
+    REQUESTED.store(false, Ordering::SeqCst);
 }
 
 /// Whether somebody asked to stop.

@@ -9,6 +9,7 @@
 //! - [`audit`]: what a memory is full of, ours or another tool's
 //! - [`hooks`]: what the hooks of coding tools are answered
 //! - [`install`]: setting a coding tool up, and taking that back
+//! - [`serve`]: the memory over HTTP
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
@@ -27,6 +28,7 @@ mod progress;
 mod project;
 mod render;
 mod report;
+mod serve;
 mod settings;
 mod when;
 

@@ -1,0 +1,236 @@
+//! Routes that document themselves: registering one adds it to the router and to the OpenAPI document.
+
+use std::future::Future;
+
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
+use futures::StreamExt;
+use harness_memory::RecordId;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Shared;
+use super::grant::Grant;
+use super::limits::{BODY_BYTES_MAX, BODY_PATIENCE};
+use super::openapi::{Document, Operation};
+use super::problem::Problem;
+use super::query::QueryShape;
+
+/// A request as a route gets it: who asks, what the path names, and what was said.
+pub(crate) struct Call<I> {
+    pub(crate) shared: Shared,
+    pub(crate) grant: Grant,
+    /// What stands for the variable part of the path.
+    pub(crate) name: String,
+    pub(crate) input: I,
+    headers: HeaderMap,
+}
+
+impl<I> Call<I> {
+    /// The record that the path names.
+    pub(crate) fn id(&self) -> Result<RecordId, Problem> {
+        Ok(self.name.parse()?)
+    }
+
+    /// The `Idempotency-Key`, where there is one.
+    pub(crate) fn idempotency_key(&self) -> Result<Option<String>, Problem> {
+        let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
+        let text = value.to_str().map_err(|_| Problem::bad_request("an Idempotency-Key is printable ASCII"))?;
+        Ok(Some(text.to_owned()))
+    }
+}
+
+/// What a route answers.
+pub(crate) struct Reply<O> {
+    status: StatusCode,
+    location: Option<String>,
+    body: O,
+}
+
+impl<O> Reply<O> {
+    /// 200.
+    pub(crate) fn ok(body: O) -> Reply<O> {
+        Reply { status: StatusCode::OK, location: None, body }
+    }
+
+    /// 201 with where the new thing is, or 200 when it was there already.
+    pub(crate) fn written(created: bool, location: String, body: O) -> Reply<O> {
+        let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+        Reply { status, location: Some(location), body }
+    }
+}
+
+impl<O: Serialize> IntoResponse for Reply<O> {
+    fn into_response(self) -> Response {
+        let mut response = match serde_json::to_vec(&self.body) {
+            Ok(body) => {
+                let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                (self.status, [kind], body).into_response()
+            }
+            Err(error) => return Problem::internal(&error).into_response(),
+        };
+        if let Some(location) = self.location.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// The routes and their document, growing together.
+pub(crate) struct Api {
+    pub(crate) router: Router<Shared>,
+    pub(crate) document: Document,
+}
+
+impl Api {
+    pub(crate) fn new() -> Api {
+        Api { router: Router::new(), document: Document::new() }
+    }
+
+    /// A route that takes a JSON body.
+    pub(crate) fn body<I, O, F, Fut>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        operation: Operation,
+        handler: F,
+    ) -> Api
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Call<I>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply<O>, Problem>> + Send + 'static,
+    {
+        self.document.add_body::<I, O>(&method, path, operation);
+        let route = move |State(shared): State<Shared>,
+                          Extension(grant): Extension<Grant>,
+                          names: RawPathParams,
+                          request: Request| {
+            let handler = handler.clone();
+            async move {
+                let name = first(&names);
+                let (head, body) = request.into_parts();
+                let bytes = read_body(&head.headers, body).await?;
+                let input = match parse(&head.headers, &bytes) {
+                    Ok(input) => input,
+                    Err(problem) => return Err(problem),
+                };
+                handler(Call { shared, grant, name, input, headers: head.headers }).await
+            }
+        };
+        self.add(method, path, |filter| on(filter, route))
+    }
+
+    /// A route that takes its input from the query string.
+    pub(crate) fn query<I, O, F, Fut>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        operation: Operation,
+        handler: F,
+    ) -> Api
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Call<I>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Reply<O>, Problem>> + Send + 'static,
+    {
+        self.document.add_query::<I, O>(&method, path, operation);
+        let shape = QueryShape::of::<I>();
+        let route = move |State(shared): State<Shared>,
+                          Extension(grant): Extension<Grant>,
+                          names: RawPathParams,
+                          request: Request| {
+            let (handler, shape) = (handler.clone(), shape.clone());
+            async move {
+                let name = first(&names);
+                let (head, _) = request.into_parts();
+                let input = shape.read(head.uri.query().unwrap_or_default())?;
+                handler(Call { shared, grant, name, input, headers: head.headers }).await
+            }
+        };
+        self.add(method, path, |filter| on(filter, route))
+    }
+
+    /// A route of another kind, with its own account of its responses.
+    pub(crate) fn other(
+        mut self,
+        method: Method,
+        path: &'static str,
+        operation: Operation,
+        responses: Value,
+        route: impl FnOnce(MethodFilter) -> MethodRouter<Shared>,
+    ) -> Api {
+        self.document.add_other(&method, path, operation, responses);
+        self.add(method, path, route)
+    }
+
+    fn add(
+        mut self,
+        method: Method,
+        path: &'static str,
+        route: impl FnOnce(MethodFilter) -> MethodRouter<Shared>,
+    ) -> Api {
+        // All methods that are used here have a filter.
+        let filter = MethodFilter::try_from(method).unwrap_or(MethodFilter::GET);
+        self.router = self.router.route(path, route(filter));
+        self
+    }
+}
+
+/// The variable part of a path; empty where there is none.
+fn first(names: &RawPathParams) -> String {
+    names.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default()
+}
+
+/// All of a body, within its limits of size and time.
+pub(crate) async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes: send it in parts");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    };
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|error| Problem::bad_request(format!("the body ended early: {error}")))?;
+            if bytes.len() + piece.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-client", "the body did not come in time");
+    tokio::time::timeout(BODY_PATIENCE, read).await.map_err(|_| slow())??;
+    Ok(bytes)
+}
+
+/// Whether a request's content is JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+fn parse<I: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<I, Problem> {
+    if bytes.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
+        // A request that says nothing says what an empty object says, where that is enough.
+        return serde_json::from_slice(b"{}").map_err(|error| Problem::bad_request(format!("no body: {error}")));
+    }
+    if !is_json(headers) {
+        let detail = "only JSON is understood: send it with `Content-Type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body is not understood: {error}")))
+}

@@ -1,0 +1,150 @@
+//! Errors as RFC 9457 problems with a stable `code`.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use harness_memory::RecordId;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What went wrong, for programs (`code`) and for people (`detail`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Problem {
+    /// A name of the kind of problem; it is no address to visit.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The kind of problem in a few words.
+    pub(crate) title: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// A stable word for the kind of problem.
+    pub(crate) code: Cow<'static, str>,
+    /// What happened here, and what to do.
+    pub(crate) detail: String,
+    /// For a forgotten record: until when it can be brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undo_until: Option<Timestamp>,
+}
+
+/// After how many seconds to try again when the server is busy or stopping.
+pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind: format!("urn:harness:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("problem").to_owned(),
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            undo_until: None,
+        }
+    }
+
+    /// The request is not understood: wrong JSON, a missing or an unknown field, a value out of its range.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// The request is understood and a rule of the memory forbids it.
+    pub(crate) fn refused(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail)
+    }
+
+    pub(crate) fn no_record(id: RecordId) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "no-record", format!("there is no record {id}"))
+    }
+
+    pub(crate) fn forgotten(id: RecordId, deleted_at: Timestamp, undo_until: Timestamp) -> Problem {
+        let detail = format!("record {id} was forgotten at {deleted_at}; POST /v1/records/{id}/undo brings it back");
+        Problem { undo_until: Some(undo_until), ..Problem::new(StatusCode::GONE, "forgotten", detail) }
+    }
+
+    /// The request cannot be done to the thing as it is.
+    pub(crate) fn conflict(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
+    /// The server cannot answer now; another try may succeed.
+    pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+
+    /// A failure of ours or of the disk. What is said of it is the chain of causes, which names files and rows and
+    /// never a text that was given.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
+        let mut detail = error.to_string();
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            detail.push_str(": ");
+            detail.push_str(&source.to_string());
+            cause = source.source();
+        }
+        tracing::error!(detail, "a request failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    pub(crate) fn http_status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<harness_memory::Error> for Problem {
+    fn from(error: harness_memory::Error) -> Problem {
+        use harness_memory::Error;
+        match &error {
+            Error::Scope { .. } | Error::Id { .. } => Problem::bad_request(error.to_string()),
+            Error::Refused { .. } => Problem::refused(error.to_string()),
+            Error::NoRecord { id } => Problem::no_record(*id),
+            Error::NotAllowed { .. } => Problem::conflict("not-allowed", error.to_string()),
+            Error::Damaged { .. } => Problem::conflict("damaged", format!("{error}; `harness doctor` says more")),
+            Error::ReadOnly { .. } => Problem::unavailable("read-only", error.to_string()),
+            _ => Problem::internal(&error),
+        }
+    }
+}
+
+impl From<harness_recall::Error> for Problem {
+    fn from(error: harness_recall::Error) -> Problem {
+        match error {
+            harness_recall::Error::Store(error) => error.into(),
+            harness_recall::Error::EmptyQuery => Problem::bad_request(error.to_string()),
+            other => Problem::internal(&other),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.http_status();
+        // A problem holds strings and numbers only, which JSON can always say.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (status, [kind], body).into_response();
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"harness\""));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,95 @@
+//! What the memory does for those who ask over HTTP or MCP, without either's words.
+//!
+//! - `recall`: questions and contexts; `records`, `sessions`: lists and single things
+//! - `write`: notes, episodes, messages, whole records; `change`: new versions, tags, pins, forgetting
+//! - `runs`: what was injected and how it ended; `status`: what there is and what can be done
+
+mod change;
+mod recall;
+mod records;
+mod runs;
+mod sessions;
+mod status;
+mod write;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness_memory::Scope;
+use harness_recall::Engine;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+pub(crate) use self::write::Writer;
+use super::problem::Problem;
+
+/// How long a question waits for its turn before it is refused: longer than that nobody waits for an answer.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The memory behind every way in. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    user: Scope,
+    undo_days: u32,
+    started: Option<Instant>,
+    /// Questions keep a processor busy: as many at once as there are processors, and one to wait for the disk.
+    turns: Semaphore,
+}
+
+impl Service {
+    /// A service over an engine. `serves` says whether other processes come to it.
+    pub(crate) fn new(engine: Arc<Engine>, user: Scope, undo_days: u32, serves: bool) -> Service {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Service {
+            inner: Arc::new(Inner {
+                engine,
+                user,
+                undo_days,
+                started: serves.then(Instant::now),
+                turns: Semaphore::new(processors + 1),
+            }),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The person's own scope.
+    pub(crate) fn user(&self) -> &Scope {
+        &self.inner.user
+    }
+
+    /// Until when what is forgotten now can be brought back.
+    fn undo_until(&self) -> Timestamp {
+        let days = SignedDuration::from_hours(24 * i64::from(self.inner.undo_days));
+        Timestamp::now().checked_add(days).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Runs work that blocks and is soon done: a look-up, or a write, which shares its transaction with others.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let service = self.clone();
+        let span = tracing::Span::current();
+        let running = tokio::task::spawn_blocking(move || span.in_scope(|| work(&service)));
+        running.await.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// Runs work that keeps a processor busy, when its turn comes.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || Problem::unavailable("busy", "too many questions at once: try again in a moment");
+        let turn = tokio::time::timeout(TURN_PATIENCE, self.inner.turns.acquire()).await;
+        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+        self.blocking(work).await
+    }
+}

@@ -1,0 +1,107 @@
+//! Questions and contexts.
+
+use std::collections::BTreeMap;
+
+use harness_memory::{Answer, Context, Memory, Mode, Query};
+use harness_recall::{LocalMemory, tokens};
+
+use super::Service;
+use crate::serve::grant::Grant;
+use crate::serve::problem::Problem;
+use crate::serve::types::{ContextRequest, RecallRequest};
+
+impl Service {
+    /// The hits for a question.
+    pub(crate) async fn recall(&self, grant: &Grant, request: RecallRequest) -> Result<Answer, Problem> {
+        if request.query.trim().is_empty() {
+            return Err(harness_recall::Error::EmptyQuery.into());
+        }
+        let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.0.clone()).collect();
+        let reads = grant.narrowed(&scopes);
+        let (mode, strict) = match request.mode {
+            Some(mode) => (mode, !request.allow_degraded),
+            None => (Mode::default(), false),
+        };
+        let query = Query {
+            limit: request.limit.get(),
+            kinds: request.kinds,
+            session: request.session,
+            since: request.since.map(|time| time.0),
+            until: request.until.map(|time| time.0),
+            mode,
+            now: request.now.map(|time| time.0),
+            ..Query::new(request.query)
+        };
+        let budget = request.budget_tokens.map(|budget| budget.get());
+        let explain = request.explain;
+        self.in_turn(move |service| {
+            let span = tracing::info_span!(
+                "search_memory",
+                gen_ai.operation.name = "search_memory",
+                gen_ai.provider.name = "harness",
+                harness.hits = tracing::field::Empty,
+                harness.confidence = tracing::field::Empty,
+                harness.query = tracing::field::Empty,
+            );
+            let _entered = span.enter();
+            if crate::serve::trace::query_text_wanted() {
+                span.record("harness.query", query.text.as_str());
+            }
+            let mut answer = service.engine().recall(&query, &reads)?;
+            span.record("harness.hits", answer.hits.len());
+            span.record("harness.confidence", f64::from(answer.confidence));
+            if strict
+                && mode != Mode::Text
+                && let Some(part) = answer.degraded.iter().find(|part| part.arm == "vector")
+            {
+                let detail = format!(
+                    "the mode {mode} is not to be had: {}; ask for `text`, leave the mode out, or allow_degraded",
+                    part.hint
+                );
+                return Err(Problem::conflict("no-model", detail));
+            }
+            if let Some(budget) = budget {
+                within_budget(&mut answer, budget);
+            }
+            if !explain {
+                answer.hits.iter_mut().for_each(|hit| hit.why = BTreeMap::new());
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// The block that would be injected for a task.
+    pub(crate) async fn context(&self, grant: &Grant, request: ContextRequest) -> Result<Context, Problem> {
+        if request.task.trim().is_empty() {
+            return Err(Problem::bad_request("the task is empty: say what it is"));
+        }
+        let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.0.clone()).collect();
+        let reads = grant.narrowed(&scopes);
+        let (task, budget) = (request.task, request.budget_tokens.get());
+        let service = self.clone();
+        let turn = self.inner.turns.acquire().await.map_err(|error| Problem::internal(&error))?;
+        let memory = service.memory(reads, grant.home_scope.clone());
+        let context = memory.context(task, budget).await?;
+        drop(turn);
+        Ok(context)
+    }
+
+    /// The agents' handle, for what it does beyond the store.
+    pub(super) fn memory(&self, reads: harness_memory::ReadSet, writes: harness_memory::Scope) -> LocalMemory {
+        LocalMemory::new(self.inner.engine.clone(), reads, writes)
+    }
+}
+
+/// Leaves out the hits from the first on whose text no longer fits.
+fn within_budget(answer: &mut Answer, budget_tokens: usize) {
+    let mut left = budget_tokens;
+    let fit = answer.hits.iter().take_while(|hit| {
+        let tokens = tokens::at_most(&hit.text);
+        let fits = tokens <= left;
+        left = left.saturating_sub(tokens);
+        fits
+    });
+    let fit = fit.count();
+    answer.hits.truncate(fit);
+}

@@ -1,0 +1,208 @@
+//! Lists of records, and one record with what stands beside it.
+
+use harness_memory::store::{Filter, Order as StoreOrder, Row};
+use harness_memory::{Body, Kind, Lookup, ReadSet, Record, RecordId, Store, Stored};
+
+use super::Service;
+use crate::serve::cursor::Cursor;
+use crate::serve::grant::Grant;
+use crate::serve::problem::Problem;
+use crate::serve::types::{EpisodesQuery, Order, RecordView, RecordsPage, RecordsQuery, Versions};
+
+/// The most versions of one note that are followed, in each direction.
+const VERSIONS_MAX: usize = 200;
+
+/// How many episodes are looked at for a page of those that ended in one way.
+const EPISODES_SCANNED_MAX: usize = 5_000;
+
+impl Service {
+    /// A page of records.
+    pub(crate) async fn records(&self, grant: &Grant, request: RecordsQuery) -> Result<RecordsPage, Problem> {
+        let scopes: Vec<_> = request.scope.iter().map(|scope| scope.0.clone()).collect();
+        let reads = grant.narrowed(&scopes);
+        let filter = Filter {
+            scopes: reads,
+            kinds: request.kind,
+            session: request.session,
+            source: request.source,
+            since: request.since.map(|time| time.0),
+            until: request.until.map(|time| time.0),
+            order: match request.order {
+                Order::Newest => StoreOrder::Newest,
+                Order::Oldest => StoreOrder::Oldest,
+            },
+            limit: request.limit.get(),
+            ..Filter::default()
+        };
+        let cursor = request.cursor;
+        self.blocking(move |service| service.page(filter, cursor, None)).await
+    }
+
+    /// A page of episodes, the last added first.
+    pub(crate) async fn episodes(&self, grant: &Grant, request: EpisodesQuery) -> Result<RecordsPage, Problem> {
+        let scopes: Vec<_> = request.scope.iter().map(|scope| scope.0.clone()).collect();
+        let filter = Filter {
+            scopes: grant.narrowed(&scopes),
+            kinds: vec![Kind::Episode],
+            session: request.session,
+            order: StoreOrder::Newest,
+            limit: request.limit.get(),
+            ..Filter::default()
+        };
+        let (cursor, outcome) = (request.cursor, request.outcome);
+        self.blocking(move |service| match outcome {
+            None => service.page(filter, cursor, None),
+            Some(outcome) => {
+                let wanted = move |record: &Record| matches!(&record.body, Body::Episode(e) if e.outcome == outcome);
+                service.page(filter, cursor, Some((outcome.word(), &wanted)))
+            }
+        })
+        .await
+    }
+
+    /// The page of a listing behind a cursor. `only` names a further condition that the store cannot check.
+    pub(super) fn page(
+        &self,
+        mut filter: Filter,
+        cursor: Option<Cursor>,
+        only: Option<(&str, &dyn Fn(&Record) -> bool)>,
+    ) -> Result<RecordsPage, Problem> {
+        let wanted = filter.limit;
+        let listing = name_of(&filter, only.map(|(name, _)| name));
+        filter.after = cursor.map(|cursor| cursor.place(&listing)).transpose()?.map(Row);
+        // One more than wanted says whether there is a next page.
+        filter.limit = if only.is_some() { wanted.max(200) } else { wanted + 1 };
+        let mut page = RecordsPage::default();
+        let mut last = None;
+        let mut scanned = 0;
+        loop {
+            let found = self.engine().store().list(&filter)?;
+            let full = found.len() == filter.limit;
+            for lookup in found {
+                scanned += 1;
+                let row = match lookup {
+                    Lookup::Found(stored) => {
+                        if only.is_none_or(|(_, only)| only(&stored.record)) {
+                            if page.records.len() == wanted {
+                                page.next = last.map(|Row(row)| Cursor::new(row, &listing));
+                                return Ok(page);
+                            }
+                            page.records.push(stored.record);
+                        }
+                        stored.row
+                    }
+                    Lookup::Damaged { row, reason, .. } => {
+                        page.damaged.push(format!("row {}: {reason}", row.0));
+                        row
+                    }
+                    Lookup::Forgotten(_) | Lookup::Missing => continue,
+                };
+                last = Some(row);
+            }
+            if !full {
+                return Ok(page);
+            }
+            if scanned >= EPISODES_SCANNED_MAX {
+                page.next = last.map(|Row(row)| Cursor::new(row, &listing));
+                return Ok(page);
+            }
+            filter.after = last;
+        }
+    }
+
+    /// One record.
+    pub(crate) async fn record(&self, grant: &Grant, id: RecordId, context: usize) -> Result<RecordView, Problem> {
+        let reads = grant.reads.clone();
+        self.blocking(move |service| service.view(id, &reads, context)).await
+    }
+
+    /// The versions of a record, the first one first.
+    pub(crate) async fn versions(&self, grant: &Grant, id: RecordId) -> Result<Versions, Problem> {
+        let reads = grant.reads.clone();
+        self.blocking(move |service| {
+            let own = service.visible(id, &reads)?.record;
+            let store = service.engine().store();
+            let mut older = Vec::new();
+            let mut at = own.replaces;
+            while let Some(id) = at
+                && older.len() < VERSIONS_MAX
+            {
+                let Some(stored) = store.get(&[id])?.pop().and_then(Lookup::found) else { break };
+                if !reads.allows(&stored.record.scope) || older.iter().any(|seen: &Record| seen.id == id) {
+                    break;
+                }
+                at = stored.record.replaces;
+                older.push(stored.record);
+            }
+            older.reverse();
+            let mut versions = older;
+            let mut at = own.id;
+            versions.push(own);
+            while let Some(id) = store.replaced_by(&[at])?.pop().flatten()
+                && versions.len() < 2 * VERSIONS_MAX
+            {
+                let Some(stored) = store.get(&[id])?.pop().and_then(Lookup::found) else { break };
+                if !reads.allows(&stored.record.scope) || versions.iter().any(|seen| seen.id == id) {
+                    break;
+                }
+                at = id;
+                versions.push(stored.record);
+            }
+            Ok(Versions { versions })
+        })
+        .await
+    }
+
+    /// A record that may be read; what cannot be is a problem that says so.
+    pub(super) fn visible(&self, id: RecordId, reads: &ReadSet) -> Result<Stored, Problem> {
+        let lookup = self.engine().store().get(&[id])?.pop().unwrap_or(Lookup::Missing);
+        match lookup {
+            Lookup::Found(stored) if reads.allows(&stored.record.scope) => Ok(*stored),
+            // Whether a record of somebody else was forgotten is theirs to know.
+            Lookup::Forgotten(facts) if self.may_know(id, reads)? => {
+                Err(Problem::forgotten(id, facts.deleted_at, facts.undo_until))
+            }
+            Lookup::Damaged { row, reason, .. } if reads.is_everything() => {
+                Err(harness_memory::Error::Damaged { row: row.0, id: Some(id), reason }.into())
+            }
+            _ => Err(Problem::no_record(id)),
+        }
+    }
+
+    fn may_know(&self, id: RecordId, reads: &ReadSet) -> Result<bool, Problem> {
+        if reads.is_everything() {
+            return Ok(true);
+        }
+        let name = self.engine().store().names_of(&[id])?.pop().flatten();
+        Ok(name.is_some_and(|name| reads.allows(&name.scope)))
+    }
+
+    /// A record with what replaces it, and for a message with this many to each side.
+    pub(super) fn view(&self, id: RecordId, reads: &ReadSet, context: usize) -> Result<RecordView, Problem> {
+        let Stored { row, record, .. } = self.visible(id, reads)?;
+        let store = self.engine().store();
+        let replaced_by = store.replaced_by(&[id])?.pop().flatten();
+        let (mut before, mut after) = (None, None);
+        if context > 0
+            && let Body::Message(message) = &record.body
+        {
+            let place = (message.position, row);
+            let found = store.neighbours(row, context, context)?.into_iter().filter_map(Lookup::found);
+            let (earlier, later): (Vec<_>, Vec<_>) = found.partition(|stored| match &stored.record.body {
+                Body::Message(other) => (other.position, stored.row) < place,
+                _ => false,
+            });
+            let records = |stored: Vec<Stored>| stored.into_iter().map(|stored| stored.record).collect();
+            (before, after) = (Some(records(earlier)), Some(records(later)));
+        }
+        Ok(RecordView { record, replaced_by, before, after })
+    }
+}
+
+/// What a listing is called in its cursors: all its filters.
+fn name_of(filter: &Filter, only: Option<&str>) -> String {
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {only:?}",
+        filter.scopes, filter.kinds, filter.session, filter.source, filter.since, filter.until, filter.order
+    )
+}

@@ -1,0 +1,47 @@
+//! What was injected into runs, and how they ended.
+
+use harness_memory::store::Exposure;
+use harness_memory::{Memory, RecordId};
+use jiff::Timestamp;
+
+use super::Service;
+use crate::serve::grant::Grant;
+use crate::serve::problem::Problem;
+use crate::serve::types::{Done, ExposureRequest, OutcomeRequest};
+
+/// The longest name of a run, in bytes: tools use UUIDs and short paths.
+const RUN_BYTES_MAX: usize = 4 * 512;
+
+impl Service {
+    /// Notes that records were given to a run.
+    pub(crate) async fn expose(&self, grant: &Grant, request: ExposureRequest) -> Result<Done, Problem> {
+        grant.check_write()?;
+        check_run(&request.run)?;
+        let (reads, ids): (_, Vec<RecordId>) = (grant.reads.clone(), request.records.clone());
+        self.blocking(move |service| ids.iter().try_for_each(|id| service.visible(*id, &reads).map(drop))).await?;
+        let exposure = Exposure {
+            run: request.run.clone(),
+            records: request.records,
+            at: request.at.map_or_else(Timestamp::now, |time| time.0),
+            query: request.query,
+        };
+        self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).await?;
+        Ok(Done { run: request.run })
+    }
+
+    /// Notes how a run ended.
+    pub(crate) async fn credit(&self, grant: &Grant, run: String, request: OutcomeRequest) -> Result<Done, Problem> {
+        grant.check_write()?;
+        check_run(&run)?;
+        let memory = self.memory(grant.reads.clone(), grant.home_scope.clone());
+        memory.credit(run.clone(), request.outcome, request.reason).await?;
+        Ok(Done { run })
+    }
+}
+
+fn check_run(run: &str) -> Result<(), Problem> {
+    if run.trim().is_empty() || run.len() > RUN_BYTES_MAX {
+        return Err(Problem::bad_request(format!("a run's name has 1 to {RUN_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! Notes, episodes, messages and whole records on their way into the store.
+
+use std::collections::BTreeMap;
+
+use harness_memory::intake::Admission;
+use harness_memory::store::{Filter, Order};
+use harness_memory::{
+    Admitted, Body, Kind, Lookup, Message, MessageForm, Note, Origin, Put, ReadSet, Record, RecordId, Scope, Session,
+    Store, Trust,
+};
+use jiff::Timestamp;
+
+use super::Service;
+use crate::serve::grant::Grant;
+use crate::serve::problem::Problem;
+use crate::serve::types::{
+    About, EpisodeRequest, MESSAGES_MAX, MessageRequest, MessagesRequest, MessagesWritten, NoteRequest, RecordRequest,
+    SessionMessages, Whole, Written,
+};
+
+/// What the keys of records begin with that come from an `Idempotency-Key`.
+const IDEMPOTENCY: &str = "idempotency";
+
+/// The longest `Idempotency-Key`, in bytes: a UUID, or a name of that order.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
+
+/// Who writes, by which way, and under which `Idempotency-Key`.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    pub(crate) grant: Grant,
+    /// What a record is called as a source when it does not say.
+    pub(crate) source: &'static str,
+    /// Who said it, when it does not say.
+    pub(crate) origin: Origin,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Writer {
+    /// The key under which a record of this request is stored when it names none itself.
+    ///
+    /// The store adds no second record of one provenance, so that a repeated request finds the first one's
+    /// record however much time, and however many crashes, lie between.
+    pub(super) fn key(&self, place: Option<usize>) -> Result<Option<String>, Problem> {
+        let Some(key) = &self.idempotency_key else { return Ok(None) };
+        if key.trim().is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+            let detail = format!("an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+            return Err(Problem::bad_request(detail));
+        }
+        let place = place.map(|place| format!("#{place}")).unwrap_or_default();
+        Ok(Some(format!("{IDEMPOTENCY} {} {key}{place}", self.grant.name)))
+    }
+
+    /// A record of this body, as far as the request says what it is.
+    fn record(&self, about: About, body: impl Into<Body>, place: Option<usize>) -> Result<Record, Problem> {
+        let scope = self.grant.write_scope(about.scope.as_ref().map(|scope| &scope.0))?;
+        let origin = about.origin.unwrap_or(self.origin);
+        let source = about.source.unwrap_or_else(|| self.source.to_owned());
+        let trust = about.trust.unwrap_or(if origin == Origin::User { Trust::Trusted } else { Trust::Plain });
+        let key = match about.key {
+            Some(key) => Some(key),
+            None => self.key(place)?,
+        };
+        Ok(Record {
+            trust,
+            session: about.session,
+            key,
+            created_at: about.created_at.map_or_else(now, |time| time.0),
+            expires_at: about.expires_at.map(|time| time.0),
+            pinned: about.pinned,
+            tags: about.tags,
+            replaces: about.replaces,
+            ..Record::new(scope, source, origin, body)
+        })
+    }
+}
+
+impl Service {
+    pub(crate) async fn write_note(&self, writer: &Writer, request: NoteRequest) -> Result<Written, Problem> {
+        let record = writer.record(request.about, Note::new(request.text.trim()), None)?;
+        self.write_one(writer, record).await
+    }
+
+    pub(crate) async fn write_episode(&self, writer: &Writer, request: EpisodeRequest) -> Result<Written, Problem> {
+        let (episode, about) = request.episode();
+        let record = writer.record(about, episode, None)?;
+        self.write_one(writer, record).await
+    }
+
+    pub(crate) async fn write_record(&self, writer: &Writer, request: RecordRequest) -> Result<Written, Problem> {
+        fn record(writer: &Writer, whole: Whole<impl Into<Body>>) -> Result<Record, Problem> {
+            let record = writer.record(whole.about, whole.body, None)?;
+            Ok(Record { id: whole.id.unwrap_or(record.id), ..record })
+        }
+        let record = match request {
+            RecordRequest::Note(whole) => record(writer, whole),
+            RecordRequest::Message(whole) => record(writer, whole),
+            RecordRequest::Episode(whole) => record(writer, whole),
+            RecordRequest::Lesson(whole) => record(writer, whole),
+        }?;
+        self.write_one(writer, record).await
+    }
+
+    /// Writes messages of a session, which is made when it is not there.
+    pub(crate) async fn write_messages(
+        &self,
+        writer: &Writer,
+        session: String,
+        request: MessagesRequest,
+    ) -> Result<MessagesWritten, Problem> {
+        let request = match request {
+            MessagesRequest::Session(request) => request,
+            MessagesRequest::Many(messages) => SessionMessages { messages, ..SessionMessages::default() },
+            MessagesRequest::One(message) => SessionMessages { messages: vec![message], ..SessionMessages::default() },
+        };
+        if request.messages.is_empty() || request.messages.len() > MESSAGES_MAX {
+            return Err(Problem::bad_request(format!("give 1 to {MESSAGES_MAX} messages in one request")));
+        }
+        if session.trim().is_empty() {
+            return Err(Problem::bad_request("the session's id is empty"));
+        }
+        let scope = writer.grant.write_scope(request.scope.as_ref().map(|scope| &scope.0))?;
+        let source = request.source.unwrap_or_else(|| writer.source.to_owned());
+        let mut keys = Vec::with_capacity(request.messages.len());
+        for place in 0..request.messages.len() {
+            keys.push(writer.key(Some(place))?);
+        }
+        let known = Session {
+            title: request.title,
+            project: request.project,
+            directory: request.directory,
+            ..Session::new(source, session, scope)
+        };
+        let messages = request.messages;
+        let written = self.blocking(move |service| service.put_messages(known, messages, keys)).await?;
+        Ok(written)
+    }
+
+    fn put_messages(
+        &self,
+        mut session: Session,
+        messages: Vec<MessageRequest>,
+        keys: Vec<Option<String>>,
+    ) -> Result<MessagesWritten, Problem> {
+        let mut next = self.next_position(&session)?;
+        let mut records = Vec::with_capacity(messages.len());
+        for (message, key) in messages.into_iter().zip(keys) {
+            let position = message.position.unwrap_or(next);
+            next = position.saturating_add(1);
+            let origin = match message.role {
+                harness_memory::Role::User => Origin::User,
+                harness_memory::Role::Assistant | harness_memory::Role::System => Origin::Agent,
+                harness_memory::Role::Tool => Origin::Tool,
+            };
+            let body = Message {
+                form: message.form.unwrap_or(MessageForm::Statement),
+                speaker: message.speaker,
+                caption: message.caption,
+                tool_calls: message.tool_calls,
+                tool_result: message.tool_result,
+                ..Message::new(message.role, position, message.text)
+            };
+            records.push(Record {
+                session: Some(session.id.clone()),
+                key: message.key.or(key),
+                created_at: message.created_at.map_or_else(now, |time| time.0),
+                ..Record::new(session.scope.clone(), session.source.clone(), origin, body)
+            });
+        }
+        session.started_at = records.iter().map(|record| record.created_at).min();
+        session.ended_at = records.iter().map(|record| record.created_at).max();
+        let name = session.id.clone();
+        // Checked before the session is made: a refused message leaves nothing behind.
+        let admitted = records.into_iter().map(|record| self.admit(record)).collect::<Result<Vec<_>, _>>()?;
+        self.engine().store().put_session(session)?;
+        Ok(MessagesWritten { session: name, messages: self.put(admitted)? })
+    }
+
+    /// The place behind the last message of a session.
+    fn next_position(&self, session: &Session) -> Result<u32, Problem> {
+        let filter = Filter {
+            scopes: ReadSet::new([harness_memory::scope::Readable::Exactly(session.scope.clone())]),
+            kinds: vec![Kind::Message],
+            session: Some(session.id.clone()),
+            source: Some(session.source.clone()),
+            order: Order::Newest,
+            limit: 1,
+            ..Filter::default()
+        };
+        let last = self.engine().store().list(&filter)?.into_iter().next().and_then(Lookup::found);
+        Ok(last.map_or(0, |stored| match stored.record.body {
+            Body::Message(message) => message.position.saturating_add(1),
+            _ => 0,
+        }))
+    }
+
+    async fn write_one(&self, writer: &Writer, record: Record) -> Result<Written, Problem> {
+        let reads = writer.grant.reads.clone();
+        let source = writer.source;
+        let written = self.blocking(move |service| {
+            let _entered =
+                tracing::info_span!("create_memory", gen_ai.operation.name = "create_memory", harness.source = source)
+                    .entered();
+            if let Some(older) = record.replaces {
+                service.visible(older, &reads)?;
+            }
+            let admitted = service.admit(record)?;
+            let mut written = service.put(vec![admitted])?;
+            written.pop().ok_or_else(|| Problem::refused("nothing was written"))
+        });
+        written.await
+    }
+
+    /// Passes a record through the intake.
+    pub(super) fn admit(&self, record: Record) -> Result<Cleaned, Problem> {
+        match self.engine().intake().admit(record)? {
+            Admission::Admitted { record, redactions } => Ok(Cleaned {
+                record: *record,
+                redactions: redactions.into_iter().map(|(rule, times)| (rule.to_owned(), times)).collect(),
+            }),
+            Admission::Echo => {
+                let detail = "it holds nothing but text that recall had injected; say what is new in your own words";
+                Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "echo", detail))
+            }
+        }
+    }
+
+    /// Stores cleaned records in one transaction. One that is there already under the same `Idempotency-Key` with
+    /// another text is a conflict: its writer takes two requests for one.
+    pub(super) fn put(&self, cleaned: Vec<Cleaned>) -> Result<Vec<Written>, Problem> {
+        let mut told: Vec<Told> = Vec::with_capacity(cleaned.len());
+        let mut admitted: Vec<Admitted> = Vec::with_capacity(cleaned.len());
+        for Cleaned { record, redactions } in cleaned {
+            let said = record.record();
+            told.push(Told {
+                kind: said.kind(),
+                scope: said.scope.clone(),
+                text: of_a_request(said).then(|| said.text().to_owned()),
+                redactions,
+            });
+            admitted.push(record);
+        }
+        let store = self.engine().store();
+        let puts = store.put(admitted)?;
+        let known: Vec<RecordId> = puts.iter().filter(|put| !put.is_new()).map(|put| put.id()).collect();
+        let mut before = if known.is_empty() { Vec::new() } else { store.get(&known)? }.into_iter();
+        let mut written = Vec::with_capacity(puts.len());
+        for (put, told) in puts.into_iter().zip(told) {
+            if let Put::Known(id) = put
+                && let Some(Lookup::Found(stored)) = before.next()
+                && let Some(text) = told.text
+                && stored.record.text() != text
+            {
+                let detail = format!("record {id} was written under the same Idempotency-Key with another text");
+                return Err(Problem::conflict("idempotency-key-reused", detail));
+            }
+            written.push(Written {
+                id: put.id(),
+                kind: told.kind,
+                scope: told.scope,
+                created: put.is_new(),
+                redactions: told.redactions,
+            });
+        }
+        Ok(written)
+    }
+}
+
+/// The present to the millisecond, as records keep it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Whether a record's key is the name of the request that wrote it.
+fn of_a_request(record: &Record) -> bool {
+    record.key.as_deref().and_then(|key| key.strip_prefix(IDEMPOTENCY)).is_some_and(|rest| rest.starts_with(' '))
+}
+
+/// A record that passed the intake, and which secrets were replaced in it.
+pub(super) struct Cleaned {
+    record: Admitted,
+    redactions: BTreeMap<String, usize>,
+}
+
+/// What is told of a record once it is stored.
+struct Told {
+    kind: Kind,
+    scope: Scope,
+    text: Option<String>,
+    redactions: BTreeMap<String, usize>,
+}

@@ -1,0 +1,231 @@
+//! `harness serve` as programs use it: writing, asking, changing, listing, listening.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod home;
+mod server;
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use harness_memory::http::Client;
+use harness_memory::{HttpMemory, ReadSet, Scope};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::{Server, good, problem};
+
+#[tokio::test]
+async fn what_is_written_over_http_is_found_by_the_command_line_and_the_reverse() {
+    let server = Server::start();
+    let written = server.post("/v1/notes", &json!({ "text": "staging deploys need the VPN 部署前先连", "tags": ["ops"] })).await;
+    assert_eq!((&written["kind"], &written["scope"], &written["created"]), (&"note".into(), &"ana".into(), &true.into()));
+    assert_eq!(server.home.search_ids("部署"), [written["id"].as_str().unwrap()]);
+    let id = server.home.remember("the pool holds fifty connections");
+    assert_eq!(server.found("how many connections").await.first(), Some(&id));
+    // The types are the same on both ways.
+    let by_http = server.post("/v1/recall", &json!({ "query": "pool", "mode": "text", "now": "2030-01-01" })).await;
+    let by_cli = server.home.run(&["--json", "recall", "search", "--mode", "text", "pool"]);
+    let by_cli: Value = serde_json::from_str(&by_cli).unwrap();
+    let names = |answer: &Value| answer["hits"][0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&by_http), names(&by_cli));
+    let record = server.get(&format!("/v1/records/{id}")).await;
+    let shown: Value = serde_json::from_str(&server.home.run(&["--json", "recall", "show", &id])).unwrap();
+    assert_eq!(record, shown);
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_adds_nothing() {
+    let server = Server::start();
+    let send = |key: &'static str, text: &'static str| {
+        server.ask(Method::POST, "/v1/notes").header("Idempotency-Key", key).json(&json!({ "text": text })).send()
+    };
+    let first = send("a", "said once").await.unwrap();
+    assert_eq!(first.status(), 201);
+    let place = first.headers()["location"].to_str().unwrap().to_owned();
+    let first = good(first).await;
+    assert_eq!(place, format!("/v1/records/{}", first["id"].as_str().unwrap()));
+    let again = send("a", "said once").await.unwrap();
+    assert_eq!(again.status(), 200);
+    let again = good(again).await;
+    assert_eq!((&again["id"], &again["created"]), (&first["id"], &false.into()));
+    assert_ne!(good(send("b", "said once").await.unwrap()).await["id"], first["id"]);
+    assert_eq!(problem(send("a", "said otherwise").await.unwrap()).await, (409, "idempotency-key-reused".into()));
+}
+
+#[tokio::test]
+async fn a_note_is_corrected_tagged_pinned_forgotten_and_brought_back() {
+    let server = Server::start();
+    let old = server.note("the API is at v2").await;
+    let path = format!("/v1/records/{old}");
+    let change = |path: &str, body: Value| server.ask(Method::PATCH, path).json(&body).send();
+    let new = good(change(&path, json!({ "text": "the API is at v3", "tags": ["api"], "pinned": true })).await.unwrap()).await;
+    assert_eq!((&new["text"], &new["replaces"], &new["pinned"]), (&"the API is at v3".into(), &json!(old), &true.into()));
+    assert_eq!(problem(change(&path, json!({ "text": "v4" })).await.unwrap()).await, (409, "replaced".into()));
+    assert_eq!(problem(change(&path, json!({ "outcome": "success" })).await.unwrap()).await, (409, "not-allowed".into()));
+    assert_eq!(problem(change(&path, json!({})).await.unwrap()).await, (400, "bad-request".into()));
+    let versions = server.get(&format!("{path}/versions")).await;
+    assert_eq!((&versions["versions"][0]["id"], &versions["versions"][1]["id"]), (&json!(old), &new["id"]));
+    let path = format!("/v1/records/{}", new["id"].as_str().unwrap());
+    let forgot = good(server.ask(Method::DELETE, &path).send().await.unwrap()).await;
+    assert_eq!(forgot["forgotten"], 1);
+    assert_eq!(problem(server.ask(Method::GET, &path).send().await.unwrap()).await, (410, "forgotten".into()));
+    assert_eq!(server.found("the API").await, [old]);
+    let back = good(server.ask(Method::POST, &format!("{path}/undo")).send().await.unwrap()).await;
+    assert_eq!((&back["id"], &back["tags"]), (&new["id"], &json!(["api"])));
+    let again = server.ask(Method::POST, &format!("{path}/undo")).send().await.unwrap();
+    assert_eq!(problem(again).await, (409, "not-forgotten".into()));
+}
+
+#[tokio::test]
+async fn lists_are_paged_with_cursors_and_each_entry_comes_once() {
+    let server = Server::start();
+    for number in 0..7 {
+        server.note(&format!("note {number}")).await;
+    }
+    for order in ["newest", "oldest"] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = server.get(&format!("/v1/records?kind=note&limit=3&order={order}{cursor}")).await;
+            seen.extend(page["records"].as_array().unwrap().iter().map(|record| record["text"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            let other = server.ask(Method::GET, &format!("/v1/records?kind=message&cursor={next}")).send().await.unwrap();
+            assert_eq!(problem(other).await, (404, "unknown-cursor".into()));
+            cursor = format!("&cursor={next}");
+            // What is written meanwhile does not move the pages.
+            server.post("/v1/episodes", &json!({ "situation": "meanwhile" })).await;
+        }
+        let mut expected: Vec<String> = (0..7).map(|number| format!("note {number}")).collect();
+        if order == "newest" {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
+#[tokio::test]
+async fn messages_make_a_session_and_keep_their_order() {
+    let server = Server::start();
+    let path = "/v1/sessions/run%2F1/messages";
+    let said = |role: &str, text: &str| json!({ "role": role, "text": text });
+    server.post(path, &json!({ "messages": [said("user", "why is it slow"), said("assistant", "no index")], "title": "slow" })).await;
+    server.post(path, &json!([said("user", "add one")])).await;
+    server.post(path, &said("tool", "CREATE INDEX")).await;
+    let page = server.get(&format!("{path}?limit=3")).await;
+    assert_eq!((&page["session"]["title"], &page["session"]["messages"]), (&"slow".into(), &4.into()));
+    let positions = |page: &Value| page["messages"].as_array().unwrap().iter().map(|m| m["position"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(positions(&page), [0, 1, 2]);
+    let rest = server.get(&format!("{path}?limit=3&cursor={}", page["next"].as_str().unwrap())).await;
+    assert_eq!(positions(&rest), [3]);
+    assert_eq!(server.get("/v1/sessions").await["sessions"][0]["id"], "run/1");
+    let middle = page["messages"][1]["id"].as_str().unwrap();
+    let shown = server.get(&format!("/v1/records/{middle}?context=1")).await;
+    assert_eq!((&shown["before"][0]["text"], &shown["after"][0]["text"]), (&"why is it slow".into(), &"add one".into()));
+    let missing = server.ask(Method::GET, "/v1/sessions/none/messages").send().await.unwrap();
+    assert_eq!(problem(missing).await, (404, "no-session".into()));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_an_error_unless_the_caller_allows_less() {
+    let server = Server::start();
+    server.note("anything").await;
+    let ask = |body: Value| server.ask(Method::POST, "/v1/recall").json(&body).send();
+    let modes = server.get("/v1/capabilities").await["modes"].clone();
+    if modes.as_array().unwrap().iter().any(|mode| mode == "vector") {
+        return;
+    }
+    for mode in ["vector", "hybrid"] {
+        assert_eq!(problem(ask(json!({ "query": "x", "mode": mode })).await.unwrap()).await, (409, "no-model".into()));
+        let less = good(ask(json!({ "query": "x", "mode": mode, "allow_degraded": true })).await.unwrap()).await;
+        assert_eq!(less["degraded"][0]["arm"], "vector");
+    }
+    let whatever = good(ask(json!({ "query": "x" })).await.unwrap()).await;
+    assert_eq!(whatever["degraded"][0]["arm"], "vector", "less than everything is said");
+    for (body, code) in [
+        (json!({ "query": " " }), 400),
+        (json!({ "query": "x", "limit": 0 }), 400),
+        (json!({ "query": "x", "limits": 5 }), 400),
+        (json!({ "query": "x", "since": "soon" }), 400),
+        (json!({}), 400),
+        (json!([1]), 400),
+    ] {
+        assert_eq!(problem(ask(body.clone()).await.unwrap()).await.0, code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_http_memory_keeps_the_contract_of_the_local_one() {
+    let server = Server::start();
+    let client = Client::new(&server.url, server.token.clone()).unwrap();
+    let writes = Scope::parse("ana").unwrap();
+    let memory = HttpMemory::new(client.clone(), writes.clone().into(), writes.clone());
+    harness_memory::memory::contract::check(&memory, &writes).await;
+    // Within one process many do so at once.
+    let all = HttpMemory::new(client, ReadSet::everything(), Scope::root());
+    let tasks = (0..16).map(|number| {
+        let (all, writes) = (all.clone(), Scope::parse(&format!("at-once/{number}")).unwrap());
+        tokio::spawn(async move {
+            let memory = HttpMemory::new(all.client().clone(), writes.clone().into(), writes.clone());
+            harness_memory::memory::contract::check(&memory, &writes).await;
+        })
+    });
+    for task in futures::future::join_all(tasks).await {
+        task.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn events_tell_every_change_and_go_on_where_they_were_left() {
+    let server = Server::start();
+    let mut stream = server.ask(Method::GET, "/v1/events").send().await.unwrap().bytes_stream();
+    let started = Instant::now();
+    let id = server.note("told at once").await;
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        text.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+    let field = |text: &str, name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned()).unwrap_or_default()
+    };
+    let data: Value = serde_json::from_str(&field(&text, "data:")).unwrap();
+    assert_eq!((field(&text, "event:").as_str(), &data["id"], &data["scope"]), ("put", &json!(id), &"ana".into()));
+    let last = field(&text, "id:");
+    drop(stream);
+    good(server.ask(Method::DELETE, &format!("/v1/records/{id}")).send().await.unwrap()).await;
+    // A process that writes past the server is heard too.
+    let other = server.home.remember("by the command line");
+    let rest = server.ask(Method::GET, "/v1/events?follow=false").header("Last-Event-ID", last).send().await.unwrap();
+    let rest = rest.text().await.unwrap();
+    let kinds: Vec<&str> = rest.lines().filter_map(|line| line.strip_prefix("event:")).map(str::trim).collect();
+    assert_eq!(kinds, ["forget", "put"], "{rest}");
+    assert!(rest.contains(&other));
+    let lost = server.ask(Method::GET, "/v1/events?follow=false&after=9-5").send().await.unwrap().text().await.unwrap();
+    assert!(lost.contains("event: reset"), "{lost}");
+}
+
+#[tokio::test]
+async fn the_document_describes_the_routes_and_is_the_committed_one() {
+    let server = Server::start();
+    let served = server.ask(Method::GET, "/openapi.json").send().await.unwrap().text().await.unwrap();
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    if std::env::var_os("HARNESS_UPDATE_OPENAPI").is_some() {
+        std::fs::write(committed, &served).unwrap();
+    }
+    let known = std::fs::read_to_string(committed).unwrap_or_default();
+    assert!(served == known, "the interface changed: run this test with HARNESS_UPDATE_OPENAPI=1 and look at the difference");
+    let document: Value = serde_json::from_str(&served).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let method: Method = method.to_ascii_uppercase().parse().unwrap();
+            let path = path.replace("{id}", "x").replace("{tool}", "x");
+            let response = server.http.request(method.clone(), format!("{}{path}", server.url)).send().await.unwrap();
+            let open = path == "/healthz";
+            assert_eq!(response.status().as_u16(), if open { 200 } else { 401 }, "{method} {path}");
+        }
+    }
+    let wrong = server.ask(Method::DELETE, "/v1/recall").send().await.unwrap();
+    assert_eq!(wrong.headers()["allow"], "POST");
+    assert_eq!(problem(wrong).await, (405, "method".into()));
+    assert_eq!(problem(server.ask(Method::GET, "/v2").send().await.unwrap()).await, (404, "no-route".into()));
+}
