@@ -17,8 +17,12 @@ use server::{Server, good, problem};
 #[tokio::test]
 async fn what_is_written_over_http_is_found_by_the_command_line_and_the_reverse() {
     let server = Server::start();
-    let written = server.post("/v1/notes", &json!({ "text": "staging deploys need the VPN 部署前先连", "tags": ["ops"] })).await;
-    assert_eq!((&written["kind"], &written["scope"], &written["created"]), (&"note".into(), &"ana".into(), &true.into()));
+    let written =
+        server.post("/v1/notes", &json!({ "text": "staging deploys need the VPN 部署前先连", "tags": ["ops"] })).await;
+    assert_eq!(
+        (&written["kind"], &written["scope"], &written["created"]),
+        (&"note".into(), &"ana".into(), &true.into())
+    );
     assert_eq!(server.home.search_ids("部署"), [written["id"].as_str().unwrap()]);
     let id = server.home.remember("the pool holds fifty connections");
     assert_eq!(server.found("how many connections").await.first(), Some(&id));
@@ -58,10 +62,18 @@ async fn a_note_is_corrected_tagged_pinned_forgotten_and_brought_back() {
     let old = server.note("the API is at v2").await;
     let path = format!("/v1/records/{old}");
     let change = |path: &str, body: Value| server.ask(Method::PATCH, path).json(&body).send();
-    let new = good(change(&path, json!({ "text": "the API is at v3", "tags": ["api"], "pinned": true })).await.unwrap()).await;
-    assert_eq!((&new["text"], &new["replaces"], &new["pinned"]), (&"the API is at v3".into(), &json!(old), &true.into()));
+    let new =
+        good(change(&path, json!({ "text": "the API is at v3", "tags": ["api"], "pinned": true })).await.unwrap())
+            .await;
+    assert_eq!(
+        (&new["text"], &new["replaces"], &new["pinned"]),
+        (&"the API is at v3".into(), &json!(old), &true.into())
+    );
     assert_eq!(problem(change(&path, json!({ "text": "v4" })).await.unwrap()).await, (409, "replaced".into()));
-    assert_eq!(problem(change(&path, json!({ "outcome": "success" })).await.unwrap()).await, (409, "not-allowed".into()));
+    assert_eq!(
+        problem(change(&path, json!({ "outcome": "success" })).await.unwrap()).await,
+        (409, "not-allowed".into())
+    );
     assert_eq!(problem(change(&path, json!({})).await.unwrap()).await, (400, "bad-request".into()));
     let versions = server.get(&format!("{path}/versions")).await;
     assert_eq!((&versions["versions"][0]["id"], &versions["versions"][1]["id"]), (&json!(old), &new["id"]));
@@ -86,9 +98,12 @@ async fn lists_are_paged_with_cursors_and_each_entry_comes_once() {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = server.get(&format!("/v1/records?kind=note&limit=3&order={order}{cursor}")).await;
-            seen.extend(page["records"].as_array().unwrap().iter().map(|record| record["text"].as_str().unwrap().to_owned()));
+            seen.extend(
+                page["records"].as_array().unwrap().iter().map(|record| record["text"].as_str().unwrap().to_owned()),
+            );
             let Some(next) = page["next"].as_str() else { break };
-            let other = server.ask(Method::GET, &format!("/v1/records?kind=message&cursor={next}")).send().await.unwrap();
+            let other =
+                server.ask(Method::GET, &format!("/v1/records?kind=message&cursor={next}")).send().await.unwrap();
             assert_eq!(problem(other).await, (404, "unknown-cursor".into()));
             cursor = format!("&cursor={next}");
             // What is written meanwhile does not move the pages.
@@ -107,19 +122,29 @@ async fn messages_make_a_session_and_keep_their_order() {
     let server = Server::start();
     let path = "/v1/sessions/run%2F1/messages";
     let said = |role: &str, text: &str| json!({ "role": role, "text": text });
-    server.post(path, &json!({ "messages": [said("user", "why is it slow"), said("assistant", "no index")], "title": "slow" })).await;
+    server
+        .post(
+            path,
+            &json!({ "messages": [said("user", "why is it slow"), said("assistant", "no index")], "title": "slow" }),
+        )
+        .await;
     server.post(path, &json!([said("user", "add one")])).await;
     server.post(path, &said("tool", "CREATE INDEX")).await;
     let page = server.get(&format!("{path}?limit=3")).await;
     assert_eq!((&page["session"]["title"], &page["session"]["messages"]), (&"slow".into(), &4.into()));
-    let positions = |page: &Value| page["messages"].as_array().unwrap().iter().map(|m| m["position"].as_u64().unwrap()).collect::<Vec<_>>();
+    let positions = |page: &Value| {
+        page["messages"].as_array().unwrap().iter().map(|m| m["position"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(positions(&page), [0, 1, 2]);
     let rest = server.get(&format!("{path}?limit=3&cursor={}", page["next"].as_str().unwrap())).await;
     assert_eq!(positions(&rest), [3]);
     assert_eq!(server.get("/v1/sessions").await["sessions"][0]["id"], "run/1");
     let middle = page["messages"][1]["id"].as_str().unwrap();
     let shown = server.get(&format!("/v1/records/{middle}?context=1")).await;
-    assert_eq!((&shown["before"][0]["text"], &shown["after"][0]["text"]), (&"why is it slow".into(), &"add one".into()));
+    assert_eq!(
+        (&shown["before"][0]["text"], &shown["after"][0]["text"]),
+        (&"why is it slow".into(), &"add one".into())
+    );
     let missing = server.ask(Method::GET, "/v1/sessions/none/messages").send().await.unwrap();
     assert_eq!(problem(missing).await, (404, "no-session".into()));
 }
@@ -212,7 +237,10 @@ async fn the_document_describes_the_routes_and_is_the_committed_one() {
         std::fs::write(committed, &served).unwrap();
     }
     let known = std::fs::read_to_string(committed).unwrap_or_default();
-    assert!(served == known, "the interface changed: run this test with HARNESS_UPDATE_OPENAPI=1 and look at the difference");
+    assert!(
+        served == known,
+        "the interface changed: run this test with HARNESS_UPDATE_OPENAPI=1 and look at the difference"
+    );
     let document: Value = serde_json::from_str(&served).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().unwrap() {

@@ -76,11 +76,12 @@ async fn readyz(State(shared): State<Shared>) -> Response {
         Ok((store, indexes)) => (store, indexes),
         Err(problem) => (Err(problem.detail), Vec::new()),
     };
+    let model = harness_recall::models::current_model(shared.service.engine().home());
     let ready = Ready {
         ready: store.is_ok() && indexes.iter().all(|index| index.lag <= LAG_READY_MAX),
         store: store.map_or_else(|error| error, |_| "ok".to_owned()),
         indexes,
-        model: "none".to_owned(),
+        model: model.unwrap_or_else(|| "none".to_owned()),
     };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(ready)).into_response()

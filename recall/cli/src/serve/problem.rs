@@ -123,6 +123,10 @@ impl From<harness_recall::Error> for Problem {
         match error {
             harness_recall::Error::Store(error) => error.into(),
             harness_recall::Error::EmptyQuery => Problem::bad_request(error.to_string()),
+            harness_recall::Error::NoModel | harness_recall::Error::Model { .. } => {
+                let hint = "ask for `text`, leave the mode out, or allow_degraded";
+                Problem::conflict("no-model", format!("{error}; {hint}"))
+            }
             other => Problem::internal(&other),
         }
     }

@@ -23,6 +23,8 @@ fn the_manual_starts_with_what_there_is() {
     import       Take in an export, or what another memory holds
     backup       Copy the memory into one file, while others go on using it
     restore      Put a backup in the place of the memory
+    serve        Serve the memory over HTTP to every tool on this machine
+    token        Tokens for the service, bound to scopes
     status       Say what there is, and what to do next
     doctor       Check everything, say what is wrong, what it means, and which command mends it
     eval         Measure recall on labelled sets
@@ -61,6 +63,10 @@ fn every_command_has_examples() {
         &["import"],
         &["backup"],
         &["restore"],
+        &["serve"],
+        &["token", "new"],
+        &["token", "list"],
+        &["token", "revoke"],
         &["status"],
         &["doctor"],
         &["completions"],

@@ -27,8 +27,7 @@ impl Server {
 
     pub(crate) fn start_on(home: Home, arguments: &[&str]) -> Server {
         let arguments = [&["serve", "--addr", "127.0.0.1:0", "--json"], arguments].concat();
-        let mut child =
-            home.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = home.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no address: {line:?}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use harness_memory::memory::Degraded;
 use harness_memory::{Answer, Context, Memory, Mode, Query};
 use harness_recall::{LocalMemory, tokens};
 
@@ -47,18 +48,25 @@ impl Service {
             if crate::serve::trace::query_text_wanted() {
                 span.record("harness.query", query.text.as_str());
             }
-            let mut answer = service.engine().recall(&query, &reads)?;
+            let mut answer = match service.engine().recall(&query, &reads) {
+                // Meaning alone is not to be had, and the caller takes text for it.
+                Err(harness_recall::Error::NoModel | harness_recall::Error::Model { .. }) if !strict => {
+                    service.engine().recall(&Query { mode: Mode::Hybrid, ..query }, &reads)?
+                }
+                answer => answer?,
+            };
             span.record("harness.hits", answer.hits.len());
             span.record("harness.confidence", f64::from(answer.confidence));
+            // What the model does not understand is answered from text, rightly; what it cannot be asked is not there.
+            let missing = |part: &&Degraded| {
+                part.arm == "vector" && part.code != "not-understood" && part.code != "tail-unsearched"
+            };
             if strict
                 && mode != Mode::Text
-                && let Some(part) = answer.degraded.iter().find(|part| part.arm == "vector")
+                && let Some(part) = answer.degraded.iter().find(missing)
             {
-                let detail = format!(
-                    "the mode {mode} is not to be had: {}; ask for `text`, leave the mode out, or allow_degraded",
-                    part.hint
-                );
-                return Err(Problem::conflict("no-model", detail));
+                let hint = "ask for `text`, leave the mode out, or allow_degraded";
+                return Err(Problem::conflict("no-model", format!("{}; {hint}", part.hint)));
             }
             if let Some(budget) = budget {
                 within_budget(&mut answer, budget);

@@ -3,6 +3,7 @@
 use harness_memory::memory::{HITS_MAX, QUERY_BYTES_MAX};
 use harness_memory::record::{TAGS_MAX, TEXT_BYTES_MAX};
 use harness_memory::{Mode, Store};
+use harness_recall::models::current_model;
 
 use super::Service;
 use crate::serve::grant::Grant;
@@ -13,8 +14,9 @@ use crate::serve::types::{
 };
 use crate::serve::{API_VERSION, MCP_REVISIONS};
 
-/// Languages whose words are known: jieba for Chinese, stems for the rest, syllables for Korean and Japanese.
-const LANGUAGES: &[&str] = &["de", "en", "es", "fr", "it", "ja", "ko", "nl", "pt", "ru", "zh-hans", "zh-hant"];
+/// Languages that text search knows more of than their letters: words of Chinese in both scripts, stems of English,
+/// pieces of Japanese and Korean.
+const LANGUAGES: &[&str] = &["en", "ja", "ko", "zh-hans", "zh-hant"];
 
 impl Service {
     pub(crate) async fn status(&self, grant: &Grant) -> Result<StatusView, Problem> {
@@ -33,7 +35,7 @@ impl Service {
                 store,
                 indexes: service.indexes()?,
                 follower: service.engine().follower(),
-                model: None,
+                model: current_model(service.engine().home()),
                 uptime_seconds: service.inner.started.map(|started| started.elapsed().as_secs()),
             })
         })
@@ -55,12 +57,16 @@ impl Service {
     }
 
     pub(crate) fn capabilities(&self, grant: &Grant) -> Capabilities {
+        let modes = match self.engine().has_embedder() {
+            true => vec![Mode::Text, Mode::Hybrid, Mode::Vector],
+            false => vec![Mode::Text],
+        };
         let written = |set: &harness_memory::ReadSet| set.entries().iter().map(ToString::to_string).collect();
         Capabilities {
             api: API_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            modes: vec![Mode::Text],
-            model: None,
+            modes,
+            model: current_model(self.engine().home()),
             languages: LANGUAGES.iter().map(|language| (*language).to_owned()).collect(),
             hooks: Vec::new(),
             mcp: MCP_REVISIONS.iter().map(|revision| (*revision).to_owned()).collect(),
