@@ -20,10 +20,10 @@ impl Service {
         let (reads, ids): (_, Vec<RecordId>) = (grant.reads.clone(), request.records.clone());
         self.blocking(move |service| ids.iter().try_for_each(|id| service.visible(*id, &reads).map(drop))).await?;
         let exposure = Exposure {
-            run: request.run.clone(),
-            records: request.records,
             at: request.at.map_or_else(Timestamp::now, |time| time.0),
-            query: request.query,
+            task: request.task,
+            holdout: request.holdout,
+            ..Exposure::new(request.run.clone(), request.query, request.records)
         };
         self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).await?;
         Ok(Done { run: request.run })

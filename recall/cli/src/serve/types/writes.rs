@@ -319,6 +319,13 @@ pub(crate) struct ExposureRequest {
     /// What recall was asked.
     #[serde(default)]
     pub(crate) query: String,
+    /// What kind of task it was, where somebody says so; else it is told from the query's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub(crate) task: Option<String>,
+    /// Whether the run was in the holdout: these records would have been given to it, and were not.
+    #[serde(default)]
+    pub(crate) holdout: bool,
 }
 
 /// How a run ended.
