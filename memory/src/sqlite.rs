@@ -54,9 +54,9 @@ use crate::store::{
 pub use backup::{BackedUp, Restored, restore};
 pub use carry::{Became, Carry, CarryIn};
 pub use head::LostTail;
+pub use names::RecordName;
 pub use retention::Retention;
 pub use secrets::Secrets;
-pub use names::RecordName;
 
 use self::row::RowReader;
 use self::writer::Writer;
