@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Problem {
     /// A name of the kind of problem; it is no address to visit.
     #[serde(rename = "type")]
-    pub(crate) kind: String,
+    pub(crate) kind: Box<str>,
     /// The kind of problem in a few words.
-    pub(crate) title: String,
+    pub(crate) title: Box<str>,
     /// The HTTP status.
     pub(crate) status: u16,
     /// A stable word for the kind of problem.
@@ -34,8 +34,8 @@ pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: format!("urn:harness:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("problem").to_owned(),
+            kind: format!("urn:harness:problem:{code}").into(),
+            title: status.canonical_reason().unwrap_or("problem").into(),
             status: status.as_u16(),
             code: code.into(),
             detail: detail.into(),

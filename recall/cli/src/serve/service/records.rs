@@ -15,6 +15,9 @@ const VERSIONS_MAX: usize = 200;
 /// How many episodes are looked at for a page of those that ended in one way.
 const EPISODES_SCANNED_MAX: usize = 5_000;
 
+/// A condition that the store cannot check, with its name.
+type Only<'a> = (&'a str, &'a dyn Fn(&Record) -> bool);
+
 impl Service {
     /// A page of records.
     pub(crate) async fn records(&self, grant: &Grant, request: RecordsQuery) -> Result<RecordsPage, Problem> {
@@ -60,12 +63,12 @@ impl Service {
         .await
     }
 
-    /// The page of a listing behind a cursor. `only` names a further condition that the store cannot check.
+    /// The page of a listing behind a cursor. `only` is a further condition.
     pub(super) fn page(
         &self,
         mut filter: Filter,
         cursor: Option<Cursor>,
-        only: Option<(&str, &dyn Fn(&Record) -> bool)>,
+        only: Option<Only<'_>>,
     ) -> Result<RecordsPage, Problem> {
         let wanted = filter.limit;
         let listing = name_of(&filter, only.map(|(name, _)| name));
