@@ -21,6 +21,7 @@ mod session;
 pub(crate) mod setup;
 mod status;
 mod token;
+mod view;
 mod write;
 
 use clap::Subcommand;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Serve(serve::Args),
+    View(view::Args),
     /// Tokens for the service, bound to scopes
     #[command(subcommand)]
     Token(token::Command),
@@ -82,6 +84,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Import(args) => import::run(args, app),
         Command::Backup(args) => backup::run(args, app),
         Command::Restore(args) => restore::run(args, app),
+        Command::View(args) => view::run(args, app),
         Command::Serve(args) => serve::run(args, app),
         Command::Token(command) => token::run(command, app),
         Command::Status(args) => status::run(args, app),

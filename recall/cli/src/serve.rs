@@ -5,6 +5,7 @@
 //! - [`guard`]: Host, Origin, token, limits; [`tokens`], [`grant`]: who may do what
 //! - [`listen`]: sockets and connections; [`discovery`]: `serve.json`
 //! - [`events`]: the change log as a stream; [`health`], [`metrics`], [`trace`]: how it is doing
+//! - [`viewer`]: the page for people
 //! - [`problem`], [`cursor`], [`limits`]
 
 pub(crate) mod api;
@@ -25,6 +26,7 @@ pub(crate) mod service;
 pub(crate) mod tokens;
 pub(crate) mod trace;
 pub(crate) mod types;
+pub(crate) mod viewer;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -82,6 +84,7 @@ pub(crate) struct Shared(Arc<State>);
 pub(crate) struct State {
     pub(crate) service: Service,
     door: Doorkeeper,
+    visits: viewer::Visits,
     hosts: Hosts,
     requests: Semaphore,
     streams: Arc<Semaphore>,
@@ -169,6 +172,7 @@ async fn serve(
     let shared = Shared(Arc::new(State {
         service: Service::new(engine, options.user.clone(), options.undo_days, true),
         door: Doorkeeper::new(home, options.user),
+        visits: viewer::Visits::default(),
         hosts,
         requests: Semaphore::new(REQUESTS_MAX),
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
@@ -192,8 +196,7 @@ async fn serve(
 
 /// The routes behind the guard.
 fn router(shared: Shared) -> Router {
-    routes::api()
-        .router
+    viewer::page(routes::api().router)
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no-route", "there is nothing at this path: see /openapi.json")
         })

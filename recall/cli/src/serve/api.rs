@@ -223,6 +223,12 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
+/// A JSON body, within its limits.
+pub(crate) async fn read_json<I: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<I, Problem> {
+    let bytes = read_body(headers, body).await?;
+    parse(headers, &bytes)
+}
+
 fn parse<I: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<I, Problem> {
     if bytes.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
         // A request that says nothing says what an empty object says, where that is enough.

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::api::is_json;
 use super::limits::ANSWER_PATIENCE;
 use super::problem::Problem;
-use super::{Shared, trace};
+use super::{Shared, trace, viewer};
 
 /// Which hosts a request may name: what a browser that was lured to another name cannot say.
 #[derive(Clone, Debug)]
@@ -74,10 +74,11 @@ async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
         return problem.into_response();
     }
     let path = request.uri().path();
-    if is_open(path) {
+    if is_open(path) || viewer::is_open(request.method(), path) {
         return next.run(request).await;
     }
-    let grant = match token_of(request.headers()).and_then(|token| shared.door.grant(token)) {
+    let of_token = token_of(request.headers()).and_then(|token| shared.door.grant(token));
+    let grant = match of_token.or_else(|| shared.visits.grant(request.headers())) {
         Some(grant) => grant,
         None => return unauthorized(shared, request.headers()).into_response(),
     };
@@ -131,7 +132,7 @@ fn from_here(shared: &Shared, headers: &HeaderMap, uri_host: Option<&str>) -> Re
 }
 
 /// The token that a request carries.
-fn token_of(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -68,6 +68,11 @@ impl FromStr for Address {
 }
 
 impl Address {
+    /// This port of this machine; 0 is any free one.
+    pub(crate) fn local_port(port: u16) -> Address {
+        Address::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
     /// Whether only this machine reaches it.
     pub(crate) fn is_local(&self) -> bool {
         match self {

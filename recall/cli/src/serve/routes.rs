@@ -12,10 +12,10 @@ use super::types::input::Nothing;
 use super::types::{
     Capabilities, ContextRequest, Done, EpisodeRequest, EpisodesQuery, ExposureRequest, ForgetRequest, Forgot,
     MessagesPage, MessagesQuery, MessagesRequest, MessagesWritten, NoteRequest, OutcomeRequest, PatchRequest,
-    RecallRequest, RecordQuery, RecordRequest, RecordView, RecordsPage, RecordsQuery, SessionsPage, SessionsQuery,
-    StatusView, Versions, Written,
+    RecallRequest, RecordExposures, RecordQuery, RecordRequest, RecordView, RecordsPage, RecordsQuery, SessionsPage,
+    SessionsQuery, StatusView, Versions, Written,
 };
-use super::{events, health};
+use super::{events, health, viewer};
 
 const RECALL: &str = "recall";
 const WRITE: &str = "write";
@@ -27,7 +27,7 @@ const SERVICE: &str = "service";
 /// All routes with their document.
 pub(crate) fn api() -> Api {
     let api = service(runs(sessions(records(writes(questions(Api::new()))))));
-    health::add(events::add(api))
+    health::add(viewer::add(events::add(api)))
 }
 
 fn questions(api: Api) -> Api {
@@ -144,6 +144,14 @@ fn records(api: Api) -> Api {
         Operation::new("listVersions", RECORDS, "What a record said before, and what replaced it"),
         async |call: Call<Nothing>| -> Result<Reply<Versions>, Problem> {
             call.shared.service.versions(&call.grant, call.id()?).await.map(Reply::ok)
+        },
+    )
+    .query(
+        Method::GET,
+        "/v1/records/{id}/exposures",
+        Operation::new("listExposures", RECORDS, "The runs that a record was given to, and how they ended"),
+        async |call: Call<Nothing>| -> Result<Reply<RecordExposures>, Problem> {
+            call.shared.service.exposures(&call.grant, call.id()?).await.map(Reply::ok)
         },
     )
     .body(

@@ -67,7 +67,7 @@ mod written {
 }
 
 /// A new random token: 256 bits.
-fn random() -> anyhow::Result<String> {
+pub(super) fn random() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
     Ok(format!("{PREFIX}{}", hex(&bytes)))

@@ -1,13 +1,19 @@
 //! What was injected into runs, and how they ended.
 
-use harness_memory::store::Exposure;
-use harness_memory::{Memory, RecordId};
+use harness_memory::store::{Exposure, Trial};
+use harness_memory::{Memory, RecordId, Store};
 use jiff::Timestamp;
 
 use super::Service;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
-use crate::serve::types::{Done, ExposureRequest, OutcomeRequest};
+use crate::serve::types::{Done, ExposureRequest, OutcomeRequest, RecordExposure, RecordExposures};
+
+/// So many of the last runs are looked at for one record: years of one person's work.
+const TRIALS_LOOKED_AT: usize = 20_000;
+
+/// The most runs that are named for one record.
+const EXPOSURES_MAX: usize = 100;
 
 /// The longest name of a run, in bytes: tools use UUIDs and short paths.
 const RUN_BYTES_MAX: usize = 4 * 512;
@@ -27,6 +33,27 @@ impl Service {
         };
         self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).await?;
         Ok(Done { run: request.run })
+    }
+
+    /// The runs that a record was given to, and how they ended.
+    pub(crate) async fn exposures(&self, grant: &Grant, id: RecordId) -> Result<RecordExposures, Problem> {
+        let reads = grant.reads.clone();
+        self.blocking(move |service| {
+            service.visible(id, &reads)?;
+            let trials = service.engine().store().trials(TRIALS_LOOKED_AT)?;
+            let given = trials.into_iter().rev().filter(|trial| !trial.holdout && trial.records.contains(&id));
+            // What was asked may be somebody else's words.
+            let query = |query: String| if reads.is_everything() { query } else { String::new() };
+            let exposure = |trial: Trial| RecordExposure {
+                run: trial.run,
+                at: trial.at,
+                query: query(trial.query),
+                outcome: trial.outcome,
+                reason: trial.reason,
+            };
+            Ok(RecordExposures { exposures: given.take(EXPOSURES_MAX).map(exposure).collect() })
+        })
+        .await
     }
 
     /// Notes how a run ended.

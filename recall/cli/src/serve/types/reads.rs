@@ -199,6 +199,29 @@ pub(crate) struct Versions {
     pub(crate) versions: Vec<Record>,
 }
 
+/// The runs that a record was given to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RecordExposures {
+    /// The last one first.
+    pub(crate) exposures: Vec<RecordExposure>,
+}
+
+/// One run that a record was given to.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RecordExposure {
+    pub(crate) run: String,
+    /// When the run was first given something.
+    pub(crate) at: Timestamp,
+    /// What recall was asked; empty for a token that may not read everything.
+    pub(crate) query: String,
+    /// How the run ended; left out while nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<Outcome>,
+    /// What says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
 /// Which sessions to list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,102 @@
+// What the page says, in English and Chinese.
+
+const WORDS = {
+  en: {
+    skip: "Skip to the content", search: "Search", ask: "What do you want to recall?", theme: "Dark or light",
+    keys: "Keys", language: "中文", nav_search: "Search", nav_sessions: "Sessions", nav_episodes: "Episodes",
+    nav_notes: "Notes", nav_status: "Status", all: "everything", message: "message", episode: "episode", note: "note",
+    lesson: "lesson", messages: "messages", success: "success", failure: "failure", unknown: "unknown outcome",
+    nothing: "Nothing found.", nothing_hint: "Try fewer words, or another kind.", more: "Show more",
+    loading: "Loading…", offline: "The server does not answer. Is `harness serve` running?",
+    locked: "This page is locked.", locked_hint: "Run `harness view` on this machine: it opens the page with a key of its own. Or enter a token:",
+    token: "Token", open: "Open", score: "score", why: "Why", confidence: "confidence", pin: "Pin", unpin: "Unpin",
+    tags: "Tags", tags_hint: "Tags, separated by commas", save: "Save", cancel: "Cancel", forget: "Forget",
+    forgotten: "Forgotten.", undo: "Undo", undone: "Brought back.", saved: "Saved.", pinned: "pinned", copies: "said {n} more times",
+    replaced: "There is a newer statement", replaces: "Replaces an older statement", sessions: "Sessions", episodes: "Episodes",
+    notes: "Notes and lessons", status: "Status", untitled: "Untitled session", turns: "{n} messages", tool_call: "called",
+    tool_result: "printed", failed: "failed", summary: "Summary", scaffold: "Set-up text", situation: "Situation",
+    turns_later: "What the user said later", tools: "Tools, in order", outcome: "Outcome", reason: "because", lesson_of: "Lesson",
+    errors: "Errors met", cost: "Cost", duration: "Duration", tokens: "Tokens", provenance: "Where this is from", source: "source",
+    session: "session", scope: "scope", origin: "said by", trust: "trust", created: "when", id: "id", key: "key", evidence: "Evidence",
+    injected: "Given to later runs", injected_none: "Not yet given to a run.", run: "run", ended: "ended",
+    not_ended: "not ended yet", records: "Records", store: "Store", indexes: "Indexes", model: "Model",
+    no_model: "No embedding model: recall is by text. `harness setup` gets one.", lag: "{n} changes behind, searched all the same",
+    current: "current", documents: "{n} documents", forgotten_count: "{n} forgotten, can be brought back", changes: "{n} changes",
+    version: "Version", uptime: "Running for", follower: "Indexing process", in_session: "In its session", hits_first: "Best first",
+    degraded: "Not everything took part", image: "Image", help_title: "Keys", key_search: "search", key_next: "next", key_previous: "previous",
+    key_open: "open", key_pin: "pin or unpin", key_tags: "edit tags", key_forget: "forget", key_undo: "undo the last forgetting",
+    key_back: "back", key_help: "this list", key_pages: "search, sessions, episodes, notes, status", close: "Close", older: "Older", correct: "Correct", text: "Text",
+    gone: "This was forgotten.", part: "{score} × {weight}",
+  },
+  zh: {
+    skip: "跳到正文", search: "搜索", ask: "想回忆什么？", theme: "深色或浅色", keys: "按键", language: "English",
+    nav_search: "搜索", nav_sessions: "会话", nav_episodes: "经历", nav_notes: "笔记", nav_status: "状态", all: "全部",
+    message: "消息", episode: "经历", note: "笔记", lesson: "经验", messages: "消息", success: "成功", failure: "失败",
+    unknown: "结果未知", nothing: "没有找到。", nothing_hint: "换少一点的词，或换一个类别。", more: "显示更多", loading: "正在读取…",
+    offline: "服务没有回应。`harness serve` 在运行吗？", locked: "页面已锁。",
+    locked_hint: "在这台机器上运行 `harness view`，它会带着钥匙打开本页。也可以输入令牌：", token: "令牌", open: "打开", score: "得分", why: "为什么",
+    confidence: "把握", pin: "置顶", unpin: "取消置顶", tags: "标签", tags_hint: "标签，用逗号分开", save: "保存", cancel: "取消", forget: "忘记",
+    forgotten: "已忘记。", undo: "撤销", undone: "已找回。", saved: "已保存。", pinned: "置顶", copies: "另外说过 {n} 次",
+    replaced: "有更新的说法", replaces: "替代了旧的说法", sessions: "会话", episodes: "经历", notes: "笔记与经验", status: "状态",
+    untitled: "无题会话", turns: "{n} 条消息", tool_call: "调用", tool_result: "输出", failed: "失败", summary: "摘要", scaffold: "环境文字",
+    situation: "情形", turns_later: "用户后来说的", tools: "依次使用的工具", outcome: "结果", reason: "因为", lesson_of: "经验", errors: "遇到的错误",
+    cost: "花费", duration: "用时", tokens: "令牌数", provenance: "来历", source: "来源", session: "会话", scope: "范围", origin: "出自", trust: "可信度",
+    created: "时间", id: "编号", key: "键", evidence: "依据", injected: "后来给过哪些运行", injected_none: "还没有给过任何运行。", run: "运行",
+    ended: "结果", not_ended: "尚未结束", records: "记录", store: "存储", indexes: "索引", model: "模型",
+    no_model: "没有向量模型：只按文字回忆。`harness setup` 可以取得一个。", lag: "落后 {n} 处改动，照样能搜到", current: "最新", documents: "{n} 篇",
+    forgotten_count: "{n} 条已忘记，可以找回", changes: "{n} 处改动", version: "版本", uptime: "已运行", follower: "索引进程", in_session: "在会话中",
+    hits_first: "最相关的在前", degraded: "有一部分没有参加", image: "图片", help_title: "按键", key_search: "搜索", key_next: "下一条",
+    key_previous: "上一条", key_open: "打开", key_pin: "置顶或取消", key_tags: "编辑标签", key_forget: "忘记", key_undo: "撤销上一次忘记",
+    key_back: "返回", key_help: "本列表", key_pages: "搜索、会话、经历、笔记、状态", close: "关闭", older: "更早", correct: "更正", text: "文字", gone: "这条已被忘记。",
+    part: "{score} × {weight}",
+  },
+};
+
+const kept = localStorage.getItem("harness.language");
+let language = kept || (navigator.languages || []).map((tag) => tag.slice(0, 2)).find((tag) => tag in WORDS) || "en";
+
+export function say(word, values = {}) {
+  const text = WORDS[language][word] ?? WORDS.en[word] ?? word;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+export function currentLanguage() {
+  return language;
+}
+
+export function otherLanguage() {
+  language = language === "en" ? "zh" : "en";
+  localStorage.setItem("harness.language", language);
+}
+
+const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+
+export function day(time) {
+  return new Date(time).toLocaleDateString(locale(), { year: "numeric", month: "long", day: "numeric", weekday: "short" });
+}
+
+export function moment(time) {
+  return new Date(time).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" });
+}
+
+export function number(value, digits = 0) {
+  return Number(value).toLocaleString(locale(), { maximumFractionDigits: digits });
+}
+
+export function bytes(value) {
+  const units = ["B", "kB", "MB", "GB"];
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${number(value, 1)} ${units[unit]}`;
+}
+
+export function span(seconds) {
+  const format = (value, unit) => new Intl.NumberFormat(locale(), { style: "unit", unit, maximumFractionDigits: 1 }).format(value);
+  if (seconds < 90) return format(seconds, "second");
+  if (seconds < 5400) return format(seconds / 60, "minute");
+  if (seconds < 129600) return format(seconds / 3600, "hour");
+  return format(seconds / 86400, "day");
+}

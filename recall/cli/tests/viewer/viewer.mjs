@@ -1,0 +1,109 @@
+// The viewer as a person uses it, in headless Chromium.
+//
+//   node viewer.mjs ADDRESS CHROMIUM [FOLDER FOR SCREENSHOTS]
+//
+// ADDRESS is what `harness view --no-open` prints. Needs the npm package playwright-core.
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const [address, executablePath, shots] = process.argv.slice(2);
+const quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const browser = await chromium.launch({ executablePath, args: quiet });
+const errors = [];
+
+async function open(options, url) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (line) => { if (line.type() === "error" && !/401/.test(line.text())) errors.push(line.text()); });
+  page.on("request", (request) => { if (!request.url().startsWith(new URL(address).origin)) errors.push(`asked ${request.url()}`); });
+  await page.goto(url);
+  return { context, page };
+}
+
+const shot = async (page, name) => {
+  assert.ok(!(await page.locator("body").innerText()).includes("[object"), name);
+  if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
+};
+
+try {
+  // Without a code the page shows nothing of the memory.
+  const stranger = await open({}, new URL(address).origin);
+  await stranger.page.waitForSelector("form.locked");
+  await stranger.context.close();
+
+  const { context, page } = await open({}, address);
+  await page.waitForSelector(".entry");
+  assert.ok(!page.url().includes("code="), "the code leaves the address");
+  assert.equal(await page.evaluate(() => document.cookie), "", "scripts cannot read the cookie");
+  await shot(page, "light-start");
+
+  // Search in Chinese by keyboard alone; the match is marked.
+  await page.keyboard.press("/");
+  await page.keyboard.type("备份");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".search mark");
+  assert.match(await page.locator(".entry").first().innerText(), /备份/);
+  assert.equal(await page.locator(".entry mark").first().innerText(), "备份");
+  await page.locator(".why summary").first().click();
+  assert.match(await page.locator(".why[open]").first().innerText(), /text/);
+  await shot(page, "light-search");
+
+  // Pin it, tag it, by keys.
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("j");
+  await page.keyboard.press("p");
+  await page.waitForSelector(".entry .badge.pin");
+  await page.keyboard.press("j");
+  await page.keyboard.press("t");
+  await page.keyboard.type(", 演示");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("text=#演示");
+
+  // Forget it and bring it back.
+  const before = await page.locator(".entry").count();
+  await page.keyboard.press("j");
+  await page.keyboard.press("f");
+  await page.waitForFunction((count) => document.querySelectorAll(".entry").length < count, before);
+  await page.keyboard.press("u");
+  await page.waitForFunction((count) => document.querySelectorAll(".entry").length === count, before);
+
+  // A session is read as a conversation, with what tools did folded away.
+  await page.keyboard.press("2");
+  await page.waitForSelector(".timeline .entry");
+  await shot(page, "light-sessions");
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".talk .turn");
+  assert.ok(await page.locator(".turn details.tool:not([open])").count() > 0, "tool calls are folded");
+  await shot(page, "light-session");
+
+  // An episode: situation, tools, outcome, provenance, and the runs that it was given to.
+  await page.keyboard.press("3");
+  await page.waitForSelector(".episodes .entry");
+  await page.locator(".entry a.said").first().click();
+  await page.waitForSelector("#given h2");
+  await shot(page, "light-episode");
+  await page.keyboard.press("5");
+  await page.waitForSelector(".cards .card");
+  await shot(page, "light-status");
+
+  // In Chinese, in the dark, on a phone.
+  await page.locator("#language").click();
+  await page.waitForSelector("nav >> text=状态");
+  const state = await context.storageState();
+  await context.close();
+  const phone = await open({ viewport: { width: 390, height: 844 }, colorScheme: "dark", storageState: state }, new URL(address).origin);
+  await phone.page.waitForSelector(".entry");
+  for (const [name, hash] of [["start", "#/"], ["search", "#/search/%E5%A4%87%E4%BB%BD"], ["sessions", "#/sessions"], ["status", "#/status"]]) {
+    await phone.page.goto(new URL(address).origin + "/" + hash);
+    await phone.page.waitForSelector(".entry, .card");
+    const wide = await phone.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wide <= 0, `${name} is ${wide} pixels wider than a phone`);
+    await shot(phone.page, `dark-phone-${name}`);
+  }
+  assert.deepEqual(errors, []);
+  console.log("viewer: ok");
+} finally {
+  await browser.close();
+}
