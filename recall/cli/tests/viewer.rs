@@ -28,13 +28,16 @@ fn playwright() -> Option<PathBuf> {
 #[test]
 fn the_viewer_does_what_a_person_wants_of_it() {
     let (Some(chromium), Some(modules)) = (chromium(), playwright()) else {
-        println!("skipped: the_viewer_does_what_a_person_wants_of_it: needs Chromium and the npm package playwright-core");
+        println!(
+            "skipped: the_viewer_does_what_a_person_wants_of_it: needs Chromium and the npm package playwright-core"
+        );
         return;
     };
     let home = Home::new();
     let transcript = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../memory/tests/fixtures/claude-code");
     home.command(&["session", "import"]).arg(transcript).stdout(Stdio::null()).status().unwrap();
-    for note in ["上线前先备份数据库", "备份脚本在 scripts/backup.sh，每天两点运行", "staging deploys need the VPN"] {
+    for note in ["上线前先备份数据库", "备份脚本在 scripts/backup.sh，每天两点运行", "staging deploys need the VPN"]
+    {
         home.command(&["remember", note, "--tag", "deploy"]).stdout(Stdio::null()).status().unwrap();
     }
     let server = Server::start_on(home, &[]);
