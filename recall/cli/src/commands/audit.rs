@@ -14,7 +14,7 @@ use crate::progress::Bar;
 use crate::render::{count, one_line};
 use crate::{report, when};
 
-/// Say what a memory is full of: duplicates, echoes, secrets, what nobody recalls, what is overtaken
+/// Say what a memory is full of: duplicates, echoes, secrets, what nobody recalls
 ///
 /// Looks at this home, or at another tool's store: a mem0 export, the `memory.json` of the reference MCP server,
 /// claude-mem's database, a folder of Markdown. Changes nothing.

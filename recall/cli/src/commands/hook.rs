@@ -33,7 +33,7 @@ const AFTERWARDS: Duration = Duration::from_millis(120);
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  harness install claude-code        set the hooks up, with everything else the tool needs
+  harness hook codex < event.json    what a tool does; `harness install codex` sets it up
   echo '{\"hook_event_name\":\"UserPromptSubmit\",\"session_id\":\"s\",\"cwd\":\"/src/shop\",\"prompt\":\"how do we deploy?\"}' \\
     | harness hook claude-code       what the tool would be told
 

@@ -10,9 +10,9 @@ use crate::install::{self, Change, Goal, Target};
 use crate::output::Exit;
 use crate::render::count;
 
-/// Set a coding tool up: hooks, the MCP server, and a skill that says when to recall and when to save
+/// Set a coding tool up: hooks, the MCP server, and a skill
 ///
-/// Shows what changes in which file, keeps a copy of each in HOME/install, and touches nothing else: comments, order
+/// The skill says when to recall and when to save. Shows what changes in which file, keeps a copy of each in HOME/install, and touches nothing else: comments, order
 /// and style of the tool's settings stay. Installing again changes nothing.
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -27,7 +27,11 @@ fn the_manual_starts_with_what_there_is() {
     token        Tokens for the service, bound to scopes
     status       Say what there is, and what to do next
     doctor       Check everything, say what is wrong, what it means, and which command mends it
+    audit        Say what a memory is full of: duplicates, echoes, secrets, what nobody recalls
     eval         Measure recall on labelled sets
+    install      Set a coding tool up: hooks, the MCP server, and a skill
+    uninstall    Take back what `harness install` has set up
+    hook         Answer the hook of a coding tool: its JSON on stdin, ours on stdout
     completions  Print a completion script for a shell
     help         Print this message or the help of the given subcommand(s)
     ");
@@ -69,6 +73,10 @@ fn every_command_has_examples() {
         &["token", "revoke"],
         &["status"],
         &["doctor"],
+        &["audit"],
+        &["install"],
+        &["uninstall"],
+        &["hook"],
         &["completions"],
     ];
     for command in commands {
