@@ -71,14 +71,20 @@ pub(super) fn fingerprint(path: &Path) -> Option<u64> {
     for file in layout.iter().flat_map(|layout| files(&layout.messages)) {
         add(&file);
     }
-    // A part that changed leaves its message's file as it is, but not its folder's files.
-    for message in layout.iter().flat_map(|layout| files(&layout.messages)) {
-        let Some(id) = text(&message).and_then(|text| Some(Node::parse(&text).ok()?.get("id").or_empty().into_owned()))
-        else {
-            continue;
-        };
-        for folder in layout.iter().flat_map(|layout| &layout.parts) {
-            files(&folder.join(&id)).iter().for_each(|file| {
+    // A part that changed leaves all of these as they are. Only a session of late can have such parts.
+    let folder = layout.as_ref().map(|layout| layout.messages.as_path());
+    let of_late = [Some(path), folder].into_iter().flatten().any(|path| is_younger(path, PARTS_GROW_SECONDS));
+    for message in layout.iter().filter(|_| of_late).flat_map(|layout| files(&layout.messages)) {
+        let Some(stem) = message.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
+        for parts in layout.iter().flat_map(|layout| &layout.parts) {
+            // A message's file has its name as a rule; else the message says it.
+            let mut own = parts.join(&stem);
+            if !own.is_dir() {
+                let id =
+                    text(&message).and_then(|text| Some(Node::parse(&text).ok()?.get("id").or_empty().into_owned()));
+                own = parts.join(id.unwrap_or_default());
+            }
+            files(&own).iter().for_each(|file| {
                 add(file);
             });
         }
@@ -130,7 +136,9 @@ pub(super) fn read(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result
             let part_id = part.get("id").or_empty().into_owned();
             gathered.part(part.node(), &part_id);
         }
-        if say(&mut transcript, &id, &message, gathered, place + 1 == count && is_fresh(&file), sink).is_break() {
+        if say(&mut transcript, &id, &message, gathered, place + 1 == count && is_younger(&file, WRITING_SECONDS), sink)
+            .is_break()
+        {
             transcript.report.stopped = true;
             return Ok(transcript.finish(Cursor::default(), sink));
         }
@@ -141,9 +149,12 @@ pub(super) fn read(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result
 /// For how long a message that is not said to be finished is taken for one that is being written.
 const WRITING_SECONDS: u64 = 600;
 
-fn is_fresh(path: &Path) -> bool {
+/// For how long after a session or its messages changed a part of it may still.
+const PARTS_GROW_SECONDS: u64 = 24 * 3600;
+
+fn is_younger(path: &Path, seconds: u64) -> bool {
     let modified = fs::metadata(path).and_then(|facts| facts.modified()).ok();
-    modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age.as_secs() < WRITING_SECONDS)
+    modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age.as_secs() < seconds)
 }
 
 /// A part's text, which its node borrows from.

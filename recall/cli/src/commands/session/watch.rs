@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use harness_memory::import::Importer;
 use serde::Serialize;
 
-use super::import::files::{Found, Transcript, find_quietly};
+use super::import::files::{Found, Recognised, Transcript, find_again};
 use super::import::ingest::{Ingest, Tally};
 use super::import::places::default_places;
 use super::import::tool;
@@ -77,6 +77,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let every = Duration::from_secs_f64(args.every);
     // What was seen of each file, so that one that did not change costs a look at its folder's entry.
     let mut seen: HashMap<PathBuf, Seen> = HashMap::new();
+    let mut recognised = Recognised::new();
     let mut said = String::new();
     let mut say = |what: &str| {
         if what != said {
@@ -94,7 +95,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         let places = if args.paths.is_empty() { default_places(app, args.tool)? } else { args.paths.clone() };
         let existing: Vec<PathBuf> = places.into_iter().filter(|place| place.exists()).collect();
-        let Found { transcripts } = find_quietly(&existing, args.tool)?;
+        let Found { transcripts } = find_again(&existing, args.tool, &mut recognised)?;
         if transcripts.is_empty() {
             say("no transcripts yet; waiting for some");
         } else {

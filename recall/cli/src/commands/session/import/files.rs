@@ -1,5 +1,6 @@
 //! Which files are transcripts.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,13 +31,21 @@ pub(crate) struct Found {
     pub(crate) transcripts: Vec<Transcript>,
 }
 
-/// The same for somebody who looks again and again: what cannot be read now is looked at the next time.
-pub(crate) fn find_quietly(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
+/// Which importer reads which file, for whoever looks again and again.
+pub(crate) type Recognised = HashMap<PathBuf, &'static dyn Importer>;
+
+/// The same for somebody who looks again and again: what cannot be read now is looked at the next time, and
+/// what was recognised once is not opened again.
+pub(crate) fn find_again(
+    places: &[PathBuf],
+    tool: Option<&'static dyn Importer>,
+    known: &mut Recognised,
+) -> anyhow::Result<Found> {
     let mut found = Vec::new();
     for place in places {
         let Ok(facts) = fs::metadata(place) else { continue };
         if facts.is_dir() {
-            folder(place, tool, DEPTH_MAX, &mut found)?;
+            folder(place, tool, DEPTH_MAX, known, &mut found)?;
         } else if let Some(importer) = recognise(place, tool).ok().flatten().or(tool) {
             let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             found.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
@@ -44,6 +53,7 @@ pub(crate) fn find_quietly(places: &[PathBuf], tool: Option<&'static dyn Importe
     }
     found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
     found.dedup_by(|a, b| a.path == b.path);
+    known.extend(found.iter().map(|transcript: &Transcript| (transcript.path.clone(), transcript.importer)));
     Ok(Found { transcripts: found })
 }
 
@@ -59,7 +69,7 @@ pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
             }
         };
         if facts.is_dir() {
-            folder(place, tool, DEPTH_MAX, &mut found)?;
+            folder(place, tool, DEPTH_MAX, &Recognised::new(), &mut found)?;
             continue;
         }
         let importer = match tool {
@@ -82,6 +92,7 @@ fn folder(
     path: &Path,
     tool: Option<&'static dyn Importer>,
     depth: usize,
+    known: &Recognised,
     found: &mut Vec<Transcript>,
 ) -> anyhow::Result<()> {
     let entries = match fs::read_dir(path) {
@@ -100,13 +111,13 @@ fn folder(
             let is_part = ["part", "message"].iter().any(|name| path.ends_with(name))
                 && path.parent().is_some_and(|storage| storage.join("session").is_dir());
             if depth > 0 && !is_part {
-                folder(&path, tool, depth - 1, found)?;
+                folder(&path, tool, depth - 1, known, found)?;
             }
             continue;
         }
         // Of pipes and devices nothing is read: they may never end.
         let Some(facts) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) else { continue };
-        let importer = match recognise(&path, tool) {
+        let importer = match known.get(&path).map_or_else(|| recognise(&path, tool), |known| Ok(Some(*known))) {
             Ok(Some(importer)) => importer,
             Ok(None) => continue,
             Err(error) => {

@@ -32,6 +32,12 @@ const EPISODES_COMPARED_MAX: usize = 100;
 /// and its subagents.
 const SESSIONS_NOTED_MAX: usize = 64;
 
+/// The tool whose files give titles to the sessions of others.
+const CLAUDE_CODE: &str = "claude-code";
+
+/// How many messages are remembered for such titles: a bound for memory, far above what people have.
+const KEYS_MAX: usize = 500_000;
+
 /// How many versions of a message are looked through for the one that stands.
 const VERSIONS_MAX: usize = 64;
 
@@ -395,7 +401,8 @@ impl<'a> Ingest<'a> {
         }
         state.last_at = Some(record.created_at);
         state.last_key.clone_from(&record.key);
-        if let Some(key) = &record.key {
+        // Only one tool gives titles to sessions of other files.
+        if let Some(key) = record.key.as_ref().filter(|_| record.source == CLAUDE_CODE && self.keys.len() < KEYS_MAX) {
             self.keys.insert(hash(key), place);
         }
         self.admit(record, path);
