@@ -263,7 +263,8 @@ fn print(app: &App, on: &On) -> anyhow::Result<()> {
         }
         if on.waiting > 0 {
             let records = count(on.waiting, "record");
-            writeln!(out, "up to {records} are embedded in the background now, {}", time_left(on.seconds_left))?;
+            let time = time_left(on.seconds_left);
+            writeln!(out, "to be embedded in the background from now on: at most {records}, {time}")?;
             writeln!(out, "`harness index status` shows how far that is; recall answers from text meanwhile")?;
         }
         Ok(())
