@@ -143,8 +143,8 @@ impl Engine {
         self.meaning.allow_own_model();
     }
 
-    /// Whether a question was answered without meaning because no process holds the model: then one should be started
-    /// (`harness index follow`).
+    /// Whether a question found no process that holds the model, and was answered without meaning or loaded it itself:
+    /// then one should be started (`harness index follow`), for the next question.
     pub fn wants_a_holder(&self) -> bool {
         self.meaning.missed_a_holder()
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use harness_index::embed::gate::{UNDERSTOOD_MIN, understood};
+use harness_index::embed::gate::{UNDERSTOOD_MIN, understood_part};
 use harness_index::embed::source::MANIFEST;
 use harness_index::embed::{Embedder, Purpose};
 use harness_index::meaning::{Meant, Pace, VECTOR, indexes, peek, reached};
@@ -56,7 +56,7 @@ pub(crate) struct Meaning {
     /// For searching only.
     index: Mutex<Option<Arc<MeaningIndex>>>,
     last: Mutex<Option<(Instant, String, Question)>>,
-    /// Whether a question went without a vector because nobody holds the model.
+    /// Whether a question found nobody who holds the model.
     missed: AtomicBool,
     pub(crate) activity: Arc<Activity>,
 }
@@ -183,7 +183,7 @@ impl Meaning {
         matches!(self.source, Source::Given(..)) || current_model(&self.home).is_some()
     }
 
-    /// Whether a question went without a vector because no process holds the model.
+    /// Whether a question found no process that holds the model.
     pub(crate) fn missed_a_holder(&self) -> bool {
         self.missed.load(Ordering::Relaxed)
     }
@@ -285,12 +285,13 @@ impl Meaning {
         };
         let _asking = self.activity.asking();
         let parsed = TextQuery::parse(question);
-        let vectors = embedder.embed(Purpose::Query, &[parsed.text()]);
+        let (understood, part) = understood_part(&*embedder, parsed.text());
+        let vectors = embedder.embed(Purpose::Query, &[part.as_deref().unwrap_or(parsed.text())]);
         let vector = vectors.map_err(|error| Absent::Broken(format!("the question was not embedded ({error})")))?.pop();
         let codes = embedder.languages().codes();
         Ok(Question {
             embedder: embedder.id().to_owned(),
-            understood: understood(&*embedder, question),
+            understood,
             languages: if codes.len() > 5 { "its languages".to_owned() } else { codes.join(", ") },
             vector: vector.unwrap_or_default(),
         })
@@ -314,7 +315,11 @@ impl Meaning {
                 if self.has_loaded(&name) {
                     self.embed_here(question)
                 } else {
-                    match socket::ask(&self.home, question, PATIENCE) {
+                    let asked = socket::ask(&self.home, question, PATIENCE);
+                    if asked == Err(Absent::NoHolder) {
+                        self.missed.store(true, Ordering::Relaxed);
+                    }
+                    match asked {
                         Err(Absent::NoHolder | Absent::Late) if self.loads.load(Ordering::Relaxed) => {
                             self.embed_here(question)
                         }
@@ -370,9 +375,6 @@ impl Meaning {
         let question = match self.embed(text) {
             Ok(question) => question,
             Err(absent) => {
-                if absent == Absent::NoHolder {
-                    self.missed.store(true, Ordering::Relaxed);
-                }
                 if alone {
                     return Err(absent.into());
                 }

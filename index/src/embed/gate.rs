@@ -26,9 +26,22 @@ const NUMBER_WEIGHT: f32 = 0.1;
 /// a script of no declared language, else the share of its tokens that are known. What is understood of
 /// a mixed question counts in full.
 pub fn understood(embedder: &dyn Embedder, query: &str) -> f32 {
+    read(embedder, query).0
+}
+
+/// The same, and the part of `query` that `embedder` reads, where that is less than all of it: what is in a script of
+/// no declared language would only pull the vector of the rest away from what it means.
+pub fn understood_part(embedder: &dyn Embedder, query: &str) -> (f32, Option<String>) {
+    let (share, part, whole) = read(embedder, query);
+    (share, (!whole && !part.is_empty()).then_some(part))
+}
+
+/// The share that is understood, the words that are read with what stands between them, and whether those are all.
+fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
     let query = &query[..query.floor_char_boundary(QUERY_BYTES_MAX)];
     let (mut known, mut all) = (0.0, 0.0);
-    for word in query.unicode_words() {
+    let (mut part, mut whole, mut kept_to) = (String::new(), true, 0);
+    for (at, word) in query.unicode_word_indices() {
         let letters = word.chars().filter_map(Script::of);
         let (mut read, mut unread) = (0usize, 0usize);
         for script in letters {
@@ -46,12 +59,18 @@ pub fn understood(embedder: &dyn Embedder, query: &str) -> f32 {
             counts *= NUMBER_WEIGHT;
         }
         if share > 0.0 {
+            let between = if kept_to < at && !part.is_empty() { &query[kept_to..at] } else { "" };
+            let apart = between.chars().any(char::is_alphanumeric);
+            part.push_str(if apart { " " } else { between });
+            part.push_str(word);
+            kept_to = at + word.len();
             share *= 1.0 - embedder.unknown_share(word);
         }
+        whole &= share > 0.0 || read > 0;
         known += counts * share;
         all += counts;
     }
-    if all > 0.0 { known / all } else { 0.0 }
+    (if all > 0.0 { known / all } else { 0.0 }, part, whole)
 }
 
 #[cfg(test)]
@@ -107,6 +126,16 @@ mod tests {
         assert!((0.4..0.8).contains(&mixed), "{mixed}");
         assert!(share("如何解决部署的时候磁盘满了的问题 nginx") < UNDERSTOOD_MIN);
         assert!(share("磁盘已满 503") < 0.1, "a number is not understanding");
+    }
+
+    #[test]
+    fn of_a_mixed_question_the_part_that_is_read_is_embedded() {
+        let english = English(Languages::english());
+        let part = |query: &str| understood_part(&english, query).1;
+        assert_eq!(part("怎么配置 kubernetes ingress controller"), Some("kubernetes ingress controller".to_owned()));
+        assert_eq!(part("deploy 失败了, why does nginx 报 502?"), Some("deploy why does nginx 502".to_owned()));
+        assert_eq!(part("why does nginx say 502?"), None, "all of it is read");
+        assert_eq!(part("磁盘已满怎么办"), None, "nothing of it is");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::app::{self, App};
 use crate::args::Globals;
 use crate::exclusions::Exclusions;
+use crate::follower;
 use crate::hooks::{self, DEADLINE, Env, HookReply, INPUT_BYTES_MAX, Tool, capture, log};
 use crate::output::Exit;
 use crate::project::Project;
@@ -163,6 +164,10 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
     if let Some(exposure) = exposure.filter(|_| answered) {
         let noted = engine().and_then(|engine| hooks::note_exposure(&engine, exposure));
         problem = noted.err().map(|error| format!("{error:#}")).or(problem);
+    }
+    // The next prompt comes within minutes: by then somebody holds the model.
+    if let Some(engine) = opened.get().filter(|engine| engine.wants_a_holder() && engine.follower().is_none()) {
+        follower::start(engine.home());
     }
     if let Some(capture) = capture {
         let handed_on = capture.leave(&app.home).and_then(|()| capture::start(&app.home));
