@@ -25,11 +25,18 @@ use crate::project::Project;
 /// How long the work after the answer may take: noting what was injected. With [`DEADLINE`] it stays below a second.
 const AFTERWARDS: Duration = Duration::from_millis(120);
 
+/// The variable that gives another deadline, in milliseconds: for a slow machine, or one that is very busy.
+const DEADLINE_VARIABLE: &str = "HARNESS_HOOK_MS";
+
+/// The longest deadline that can be set: tools stop a hook themselves after a minute at most.
+const DEADLINE_MAX: Duration = Duration::from_secs(60);
+
 /// Answer the hook of a coding tool: its JSON on stdin, ours on stdout
 ///
 /// At a session's start a few lines about the project, before a prompt what is known about it, and at each stop the
 /// transcript's new lines are imported by a process of their own. Nothing is written when there is nothing to say.
-/// It always ends with exit code 0 and within a second; why it said nothing is in HOME/log/hooks.log.
+/// It always ends with exit code 0 and within a second (HARNESS_HOOK_MS=800 is how long it may think before it says
+/// nothing); why it said nothing is in HOME/log/hooks.log.
 /// `harness install TOOL` sets the hooks up.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -93,14 +100,15 @@ pub(crate) fn run(args: Args, globals: Globals) -> ExitCode {
         let _ = tell.send(Told::Done(problem));
     });
     let mut problem = None;
-    let mut until = DEADLINE;
+    let deadline = deadline();
+    let mut until = deadline;
     loop {
         match told.recv_timeout(until.saturating_sub(begin.elapsed())) {
             Ok(Told::Answer(answer)) => {
                 if let Some(error) = answer.and_then(|answer| print(&answer).err()) {
                     problem = Some(format!("cannot write the answer: {error}"));
                 }
-                until = DEADLINE + AFTERWARDS;
+                until = deadline + AFTERWARDS;
             }
             Ok(Told::Done(found)) => {
                 problem = found.or(problem);
@@ -119,6 +127,12 @@ pub(crate) fn run(args: Args, globals: Globals) -> ExitCode {
     }
     // Ends the worker, too, wherever it hangs.
     std::process::exit(0)
+}
+
+/// How long the tool is kept waiting at most.
+fn deadline() -> Duration {
+    let said = std::env::var(DEADLINE_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
+    said.map_or(DEADLINE, Duration::from_millis).min(DEADLINE_MAX)
 }
 
 fn print(answer: &Value) -> std::io::Result<()> {

@@ -6,19 +6,31 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::home::{Done, Home};
+use crate::home::{Done, Home, done};
 
-/// What a person waits for at most before their prompt is read, with some room for a busy machine.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// A second is promised; a machine that runs many tests at once takes longer to start and end a process. What the
+/// deadline guards against, a locked store, takes five seconds and more.
+const PATIENCE: Duration = Duration::from_millis(4_000);
+
+/// The deadline where a test is about the answer and not about the time.
+const UNHURRIED: (&str, &str) = ("HARNESS_HOOK_MS", "30000");
 
 fn call(home: &Home, tool: &str, input: &Value) -> Done {
     call_bytes(home, tool, input.to_string().as_bytes())
 }
 
-/// Calls a hook, which must end well and soon whatever it is given.
+/// Calls a hook, which must end well whatever it is given.
 fn call_bytes(home: &Home, tool: &str, input: &[u8]) -> Done {
+    let mut command = home.command();
+    let done = done(command.env(UNHURRIED.0, UNHURRIED.1).args(["hook", tool]).write_stdin(input));
+    assert_eq!(done.code, 0, "{}", done.err);
+    done
+}
+
+/// Calls a hook under its own deadline: it must end well and soon.
+fn call_in_time(home: &Home, tool: &str, input: &Value) -> Done {
     let begin = Instant::now();
-    let done = home.run_with(&["hook", tool], input);
+    let done = home.run_with(&["hook", tool], input.to_string());
     assert!(begin.elapsed() < PATIENCE, "took {:?}", begin.elapsed());
     assert_eq!(done.code, 0, "{}", done.err);
     done
@@ -133,7 +145,7 @@ fn a_locked_store_an_open_input_and_a_damaged_home_keep_nobody_waiting() {
     home.remember("the staging deploy needs the VPN");
     let store = rusqlite::Connection::open(home.path().join("store.db")).unwrap();
     store.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE held (x);").unwrap();
-    call(&home, "claude-code", &prompt(&home, "how do I run the staging deploy?"));
+    call_in_time(&home, "claude-code", &prompt(&home, "how do I run the staging deploy?"));
     assert!(log(&home).contains("locked") || log(&home).contains("not done within"), "{}", log(&home));
     store.execute_batch("ROLLBACK").unwrap();
     drop(store);
@@ -152,7 +164,8 @@ fn a_transcript_of_fifty_megabytes_keeps_nobody_waiting() {
     let home = Home::new();
     let path = transcript(&home, "large", &"x".repeat(50 << 20));
     let input = json!({"hook_event_name": "Stop", "session_id": "large", "cwd": home.work(), "transcript_path": path});
-    assert_eq!(call(&home, "claude-code", &input).out, "");
+    assert_eq!(call_in_time(&home, "claude-code", &input).out, "");
+    call(&home, "claude-code", &input);
     wait_for_messages(&home, 2);
 }
 
