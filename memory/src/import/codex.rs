@@ -194,7 +194,7 @@ impl Reader {
                     "user" => return self.user_item(transcript, &key, content, sink),
                     "assistant" => {
                         let text = said(content);
-                        if !self.is_echo(Role::Assistant, &text, Way::Item) {
+                        if !self.is_echo(Role::Assistant, &words_of(content), Way::Item) {
                             return transcript.say_model(&key, Message::new(Role::Assistant, 0, text), sink);
                         }
                     }
@@ -253,19 +253,16 @@ impl Reader {
             }
             return transcript.say_frame(key, Role::User, &whole, sink);
         }
-        let (mut typed, mut frame, mut words) = (String::new(), String::new(), String::new());
+        let (mut typed, mut frame) = (String::new(), String::new());
         for part in if content.is_list() { content.items() } else { vec![content] } {
             let text = said(part);
             let target = if is_frame(&text) { &mut frame } else { &mut typed };
             super::parts::push_paragraph(target, &text);
-            if part.get("image_url").is_null() && !part.get("text").is_null() || !part.is_object() {
-                super::parts::push_paragraph(&mut words, &text);
-            }
         }
         if !frame.is_empty() {
             transcript.say_frame(&format!("{key}#frame"), Role::User, &frame, sink)?;
         }
-        if typed.is_empty() || self.is_echo(Role::User, &words, Way::Item) {
+        if typed.is_empty() || self.is_echo(Role::User, &words_of(content), Way::Item) {
             transcript.report.frames += 1;
             return ControlFlow::Continue(());
         }
@@ -309,6 +306,18 @@ impl Reader {
         transcript.report.frames += 1;
         ControlFlow::Continue(())
     }
+}
+
+/// The words of an item that its event repeats: neither images nor what Codex put beside them.
+fn words_of(content: Node<'_>) -> String {
+    let mut words = String::new();
+    for part in if content.is_list() { content.items() } else { vec![content] } {
+        let text = part.text().unwrap_or_else(|| part.get("text").or_empty());
+        if !is_frame(&text) {
+            super::parts::push_paragraph(&mut words, &text);
+        }
+    }
+    words
 }
 
 /// Whether a turn is Codex's own, not typed by a person.
