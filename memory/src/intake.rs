@@ -101,7 +101,8 @@ impl Intake {
             }
         };
         for_each_text(&mut record, &mut clean);
-        if echoes > 0 && record.text().trim().is_empty() {
+        // Quotation marks and signs that stood around a block say nothing of their own.
+        if echoes > 0 && !record.text().chars().any(char::is_alphanumeric) {
             return Ok(Admission::Echo);
         }
         Ok(Admission::Admitted { record: Box::new(Admitted(record)), redactions })
