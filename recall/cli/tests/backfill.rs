@@ -100,5 +100,8 @@ fn a_write_starts_a_follower_that_embeds_it() {
     assert!(status["lag"].as_u64().unwrap() <= 8, "{status}");
     let answer = home.run(&["--json", "recall", "search", "--mode", "vector", "note 3 of the shop"]);
     let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!(answer["hits"][0]["text"], "note 3 of the shop");
+    // The tiny model knows no digits, so that all these notes are one to it.
+    let hits = answer["hits"].as_array().unwrap();
+    assert!(hits.iter().any(|hit| hit["text"] == "note 3 of the shop"), "{answer}");
+    assert!(hits.iter().all(|hit| hit["why"]["vector"].is_object()), "{answer}");
 }

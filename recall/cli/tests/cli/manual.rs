@@ -24,6 +24,7 @@ fn the_manual_starts_with_what_there_is() {
     backup       Copy the memory into one file, while others go on using it
     restore      Put a backup in the place of the memory
     serve        Serve the memory over HTTP to every tool on this machine
+    view         Open the memory in a browser: search, read, correct, forget
     token        Tokens for the service, bound to scopes
     status       Say what there is, and what to do next
     doctor       Check everything, say what is wrong, what it means, and which command mends it
@@ -104,7 +105,7 @@ fn status_says_what_there_is_and_what_to_do_next() {
     you       ana
     here      ana/shop-HASH
     store     nothing is remembered yet
-    model     none: recall answers from text
+    model     none: recall answers from text alone; `harness setup` gets one
     next      `harness remember "…"` keeps a note
     "#);
     home.remember("one thing");
