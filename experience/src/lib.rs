@@ -7,13 +7,21 @@
 //! - [`verdict`]: how a run ended, and what says so
 //! - [`inject`]: what helped before, given to a run and noted as given
 //! - [`credit`]: what runs that were given a record say about it; [`report`]: whether memory helps
+//! - [`agent`]: the thin loop; [`model`]: what it asks; [`tool`]: what it can do; [`output`]: answers bound to a schema
+//! - [`runner`]: other agents as subprocesses
 
+pub mod agent;
 pub mod credit;
 pub mod event;
 pub mod inject;
 pub mod marked;
+pub mod model;
+pub mod output;
+mod process;
 pub mod recorder;
 pub mod report;
+pub mod runner;
+pub mod tool;
 pub mod verdict;
 
 pub use credit::{Credit, Standing, State};

@@ -154,9 +154,21 @@ pub struct Kept {
 impl Recorded {
     /// Writes the episode, the notes and the lessons. Writing the same run twice adds nothing.
     pub async fn keep(&self, memory: &dyn Memory, scope: &Scope, source: &str, run: &str) -> Result<Kept> {
+        self.keep_in(memory, scope, source, run, "").await
+    }
+
+    /// The same for a run within another tool's session, which may hold several.
+    pub async fn keep_in(
+        &self,
+        memory: &dyn Memory,
+        scope: &Scope,
+        source: &str,
+        session: &str,
+        run: &str,
+    ) -> Result<Kept> {
         let record = |key: String, body: harness_memory::Body| Record {
-            session: Some(run.to_owned()),
-            key: Some(key),
+            session: Some(session.to_owned()),
+            key: Some(if run.is_empty() { key } else { format!("{run}:{key}") }),
             created_at: self.at,
             ..Record::new(scope.clone(), source, Origin::Agent, body)
         };

@@ -7,6 +7,8 @@ use std::time::Duration;
 use harness_memory::Outcome;
 use serde::{Deserialize, Serialize};
 
+use crate::process;
+
 /// How long an acceptance check may take: a test suite, not a nightly build.
 pub const CHECK_TIME_MAX: Duration = Duration::from_secs(600);
 
@@ -49,8 +51,16 @@ impl Check {
     /// Runs it. Exit code 0 is success, another one failure; what cannot be run or takes too long says nothing.
     pub async fn run(&self) -> Verdict {
         let mut command = shell(&self.command);
-        command.current_dir(&self.folder).stdin(Stdio::null()).kill_on_drop(true);
-        let output = match tokio::time::timeout(self.time, command.output()).await {
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        process::lead_group(&mut command);
+        let ended = async {
+            let child = command.spawn()?;
+            let mut group = process::Group::of(child.id());
+            let output = child.wait_with_output().await;
+            group.release();
+            output
+        };
+        let output = match tokio::time::timeout(self.time, ended).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => {
                 return Verdict::new(Outcome::Unknown, format!("the check `{}` did not start: {error}", self.command));

@@ -1,6 +1,7 @@
 //! From a query to an answer: proposals of the arms, the records behind them, ranking, hits.
 
 use harness_index::meaning::VECTOR;
+use harness_experience::Credit;
 use harness_index::text::{Query as TextQuery, TEXT};
 use harness_index::{Filter, TextIndex};
 use harness_memory::memory::{Degraded, HITS_MAX, QUERY_BYTES_MAX};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
 use crate::weights::Weights;
-use crate::{confidence, conversation, copies, current, fusion, hit, named, outcome, when};
+use crate::{confidence, conversation, copies, credit, current, fusion, hit, named, outcome, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -26,6 +27,7 @@ pub(crate) fn recall(
     weights: &Weights,
     query: &Query,
     reads: &ReadSet,
+    credit: &Credit,
 ) -> Result<Answer> {
     if query.text.trim().is_empty() {
         return Err(Error::EmptyQuery);
@@ -98,6 +100,7 @@ pub(crate) fn recall(
     when::prefer(&mut ranked, &days, weights);
     when::prefer_recent(&mut ranked, now, weights);
     outcome::prefer_successes(&mut ranked, weights);
+    credit::weigh(&mut ranked, credit);
     let replaced_by = current::successors(store, &ranked)?;
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use harness_memory::{Context, Hit, Kind, Mode, Outcome, Query, ReadSet, Trust, marker, suspicion};
+use harness_memory::{
+    Context, Hit, Kind, Mode, Origin, Outcome, Query, ReadSet, RecordId, Trust, marker, suspicion,
+};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -17,10 +19,11 @@ const CONFIDENCE_MIN: f32 = 0.3;
 /// The longest text of one item, in characters.
 const ITEM_CHARS_MAX: usize = 600;
 
-/// The context for a task: the best hits that fit into the budget, best first, inside the marker.
+/// The context for a task: the best hits that fit into the budget, inside the marker: rules first, then what worked,
+/// what is known, what outsiders said, and last what failed, each part under its own heading and best first.
 ///
 /// The same records, the same task and the same clock give the same bytes. The text is empty when
-/// nothing is known well enough, or when not even one item fits.
+/// nothing is known well enough, or when not even one item fits. What runs have shown to be harmful is left out.
 pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: usize) -> Result<Context> {
     let query = Query { limit: 2 * ITEMS_MAX, mode: Mode::Hybrid, ..Query::new(task) };
     let mut answer = engine.recall(&query, reads)?;
@@ -29,23 +32,78 @@ pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: 
     if answer.confidence < CONFIDENCE_MIN {
         return Ok(context);
     }
-    let mut body = String::new();
-    for hit in answer.hits.iter().filter(|hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none()) {
-        if context.records.len() == ITEMS_MAX {
+    let ids: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
+    let allowed = engine.credit()?.allowed(&ids);
+    let mut chosen: Vec<&Hit> = Vec::new();
+    for (hit, _) in answer.hits.iter().zip(allowed).filter(|(hit, allowed)| {
+        *allowed && hit.trust != Trust::Quarantined && hit.replaced_by.is_none()
+    }) {
+        if chosen.len() == ITEMS_MAX {
             break;
         }
-        let longer = format!("{body}{}", item(hit));
-        let text = marker::encode(&longer);
+        chosen.push(hit);
+        let text = marker::encode(&body(&chosen));
         let tokens = tokens::at_most(&text);
         if tokens > budget_tokens {
+            chosen.pop();
             continue;
         }
-        body = longer;
         context.text = text;
         context.tokens = tokens;
-        context.records.push(hit.id);
     }
+    context.records = chosen.iter().map(|hit| hit.id).collect();
     Ok(context)
+}
+
+/// The parts of a context, in their order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Rules,
+    Worked,
+    Known,
+    Outside,
+    Failed,
+}
+
+impl Part {
+    const ALL: [Part; 5] = [Part::Rules, Part::Worked, Part::Known, Part::Outside, Part::Failed];
+
+    /// Where a hit belongs. What tools and the web said, or what reads like an attempt to
+    /// give orders, is never a rule, whatever it calls itself.
+    fn of(hit: &Hit) -> Part {
+        let outside = matches!(hit.origin, Origin::Tool | Origin::Web) || hit.trust >= Trust::Untrusted
+            || suspicion::is_suspicious(&hit.text, hit.origin, hit.trust);
+        match (hit.kind, hit.outcome) {
+            (Kind::Episode, Some(Outcome::Failure)) => Part::Failed,
+            _ if outside => Part::Outside,
+            (Kind::Lesson, _) => Part::Rules,
+            (Kind::Episode, Some(Outcome::Success)) => Part::Worked,
+            _ => Part::Known,
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Part::Rules => "Rules drawn from earlier work:",
+            Part::Worked => "What worked:",
+            Part::Known => "What is known:",
+            Part::Outside => "What tools and the web said, unchecked:",
+            Part::Failed => "What failed, not to be repeated:",
+        }
+    }
+}
+
+fn body(chosen: &[&Hit]) -> String {
+    let mut body = String::new();
+    for part in Part::ALL {
+        let mut hits = chosen.iter().filter(|hit| Part::of(hit) == part).peekable();
+        if hits.peek().is_some() {
+            body.push_str(part.heading());
+            body.push('\n');
+        }
+        hits.for_each(|hit| body.push_str(&item(hit)));
+    }
+    body
 }
 
 /// One item: what it is, where it is from, when, and what it says.

@@ -1,11 +1,13 @@
 //! One home opened: recall, catching up, index upkeep.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use harness_index::embed::Embedder;
 use harness_index::meaning::VECTOR;
+use harness_experience::Credit;
+use harness_experience::credit::TRIALS_MAX;
 use harness_index::{FollowLock, Index, State, TextIndex};
 use harness_memory::sqlite::Retention;
 use harness_memory::store::Finding;
@@ -53,6 +55,8 @@ pub struct Engine {
     text: TextIndex,
     pub(crate) meaning: Meaning,
     weights: Weights,
+    /// What runs say about records, and the version of the trials that it follows from.
+    credit: Mutex<Option<(u64, Arc<Credit>)>>,
 }
 
 /// What an index says of itself.
@@ -110,6 +114,7 @@ impl Engine {
             text: TextIndex::new(&root),
             meaning: Meaning::new(home, &root),
             weights: Weights::default(),
+            credit: Mutex::new(None),
         })
     }
 
@@ -181,7 +186,26 @@ impl Engine {
 
     /// The records that answer a query within a read set, best first.
     pub fn recall(&self, query: &Query, reads: &ReadSet) -> Result<Answer> {
-        answer::recall(&*self.store, &self.text, &self.meaning, &self.weights, query, reads)
+        let credit = self.credit()?;
+        answer::recall(&*self.store, &self.text, &self.meaning, &self.weights, query, reads, &credit)
+    }
+
+    /// What runs that were given records say about them: as it follows from the newest trials, computed again when
+    /// there are others.
+    pub fn credit(&self) -> Result<Arc<Credit>> {
+        let version = self.store.trials_version()?;
+        let mut known = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, credit)) = known.as_ref()
+            && *of == version
+        {
+            return Ok(credit.clone());
+        }
+        let credit = Arc::new(match version {
+            0 => Credit::default(),
+            _ => Credit::of(&self.store.trials(TRIALS_MAX)?, &self.store.credit_resets()?),
+        });
+        *known = Some((version, credit.clone()));
+        Ok(credit)
     }
 
     /// Whether the tail is long enough that a follower should be started (see [`TAIL_CHANGES_LONG`]).

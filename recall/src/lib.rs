@@ -7,7 +7,7 @@
 //!   the process that holds the model
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
-//! - `outcome`, `current`: what worked, what is true now; [`weights`]: how much each part of ranking counts
+//! - `outcome`, `current`, `credit`: what worked, what is true now, what runs say about a record; [`weights`]: how much each part of ranking counts
 //! - `copies`: one statement told often is one hit; `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
@@ -19,6 +19,7 @@ mod confidence;
 mod context;
 mod conversation;
 mod copies;
+mod credit;
 mod current;
 pub mod engine;
 pub mod error;

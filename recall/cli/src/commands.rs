@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod episode;
 mod export;
+mod experience;
 mod forget;
 pub(crate) mod hook;
 mod import;
@@ -16,6 +17,7 @@ mod pick;
 mod recall;
 mod remember;
 mod restore;
+mod run;
 mod serve;
 mod session;
 pub(crate) mod setup;
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     /// What was tried, with which tools, and how it ended
     #[command(subcommand)]
     Episode(episode::Command),
+    /// Whether memory helps, and what is done about what does not
+    #[command(subcommand)]
+    Experience(experience::Command),
+    Run(Box<run::Args>),
     /// Transcripts of coding tools
     #[command(subcommand)]
     Session(session::Command),
@@ -78,6 +84,8 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Remember(args) => remember::run(args, app),
         Command::Forget(args) => forget::run(args, app),
         Command::Episode(command) => episode::run(command, app),
+        Command::Experience(command) => experience::run(command, app),
+        Command::Run(args) => run::run(*args, app),
         Command::Session(command) => session::run(command, app),
         Command::Index(command) => index::run(command, app),
         Command::Export(args) => export::run(args, app),

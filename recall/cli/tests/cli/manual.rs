@@ -17,6 +17,8 @@ fn the_manual_starts_with_what_there_is() {
     remember     Keep a note
     forget       Forget records, or bring them back
     episode      What was tried, with which tools, and how it ended
+    experience   Whether memory helps, and what is done about what does not
+    run          Do a task, with what earlier work says about it
     session      Transcripts of coding tools
     index        The derived indexes: may be deleted or made anew at any time
     export       Write everything that is remembered to a file, or as a folder to read
@@ -50,6 +52,11 @@ fn every_command_has_examples() {
         &["episode", "list"],
         &["episode", "show"],
         &["episode", "outcome"],
+        &["experience", "report"],
+        &["experience", "holdout"],
+        &["experience", "release"],
+        &["experience", "record"],
+        &["run"],
         &["session", "import"],
         &["session", "list"],
         &["session", "show"],

@@ -1,0 +1,54 @@
+//! What was heard from another agent so far.
+
+use crate::event::What;
+
+/// One thing that another agent says in a line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Heard {
+    /// Text for the terminal.
+    Text(String),
+    /// Something for the recorder.
+    Event(What),
+}
+
+/// What was heard so far, over all starts of one agent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Transcript {
+    /// The agent's own session.
+    pub(crate) session: Option<String>,
+    /// Its last words.
+    pub(crate) text: String,
+    /// Its turns.
+    pub(crate) turns: usize,
+    /// Tokens, where it says so.
+    pub(crate) tokens: Option<u64>,
+    /// US dollars, where it says so.
+    pub(crate) cost_usd: Option<f64>,
+    /// Whether it has used a tool.
+    pub(crate) acted: bool,
+    /// Whether it used a tool after its last words.
+    pub(crate) acting: bool,
+    /// Whether it said that it came to its end.
+    pub(crate) ended: bool,
+    /// Whether it stopped at a limit of its own.
+    pub(crate) limit: bool,
+    /// What went wrong.
+    pub(crate) error: Option<String>,
+}
+
+impl Transcript {
+    /// Whether what it says next goes on with its last words.
+    pub(crate) fn speaking(&self) -> bool {
+        !self.text.is_empty() && !self.acting
+    }
+
+    pub(crate) fn add_tokens(&mut self, tokens: u64) {
+        if tokens > 0 {
+            self.tokens = Some(self.tokens.unwrap_or(0).saturating_add(tokens));
+        }
+    }
+
+    pub(crate) fn add_cost(&mut self, cost: f64) {
+        self.cost_usd = Some(self.cost_usd.unwrap_or(0.0) + cost);
+    }
+}
