@@ -35,7 +35,13 @@ pub fn svg(title: &str, lines: &[Line<'_>]) -> String {
     let runs = lines.iter().map(|line| line.values.len()).max().unwrap_or(1).max(2);
     let x = |run: usize| left + wide * run as f64 / (runs - 1) as f64;
     for run in (0..runs).filter(|run| (run + 1) % 5 == 0 || *run == 0) {
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", x(run), top + high + 20.0, run + 1);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            x(run),
+            top + high + 20.0,
+            run + 1
+        );
     }
     let _ = writeln!(svg, "<text x=\"{left}\" y=\"{:.1}\">runs of a family</text>", top + high + 40.0);
     for (number, line) in lines.iter().enumerate() {

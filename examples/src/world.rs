@@ -67,8 +67,7 @@ pub struct Family {
 
 const SERVICES: &[&str] =
     &["orders", "billing", "search", "catalog", "payments", "inventory", "identity", "shipping", "reviews", "quotes"];
-const SERVICES_ZH: &[&str] =
-    &["订单", "账单", "搜索", "目录", "支付", "库存", "账号", "物流", "评价", "报价"];
+const SERVICES_ZH: &[&str] = &["订单", "账单", "搜索", "目录", "支付", "库存", "账号", "物流", "评价", "报价"];
 
 /// The families of a world: two of each kind of hidden rule, another world for each seed.
 pub fn families(language: Language, seed: u64) -> Vec<Family> {
@@ -90,19 +89,69 @@ pub fn families(language: Language, seed: u64) -> Vec<Family> {
         families.push(Family { asks, names, ways, works, tempting, rule });
     };
     if english {
-        add("Roll out the {} service on the staging cluster", "rolling out a service on the staging cluster", orders(["drain", "migrate", "restart"]), 0);
-        add("Rotate the signing keys of the {} gateway", "rotating the signing keys of a gateway", orders(["issue", "publish", "revoke"]), 0);
-        add("Restore the nightly backup of the {} database into the sandbox", "restoring a nightly backup into the sandbox", flags(["--fast", "--no-owner", "--single-transaction", "--clean", "--schema-first"]), 0);
-        add("Rebuild the {} report for the finance department", "rebuilding a report for the finance department", flags(["--latest", "--ledger=closed", "--currency=eur", "--window=30d", "--strict"]), 0);
-        add("Find out why the {} worker leaks memory", "finding out why a worker leaks memory", flags(["heap-dump", "arena-trace", "gc-log", "mmap-diff", "fd-list"]), 6);
-        add("Unblock the stuck {} import queue", "unblocking a stuck import queue", flags(["restart-consumer", "skip-poison", "reset-offset", "resize-partition", "replay-ledger"]), 6);
+        add(
+            "Roll out the {} service on the staging cluster",
+            "rolling out a service on the staging cluster",
+            orders(["drain", "migrate", "restart"]),
+            0,
+        );
+        add(
+            "Rotate the signing keys of the {} gateway",
+            "rotating the signing keys of a gateway",
+            orders(["issue", "publish", "revoke"]),
+            0,
+        );
+        add(
+            "Restore the nightly backup of the {} database into the sandbox",
+            "restoring a nightly backup into the sandbox",
+            flags(["--fast", "--no-owner", "--single-transaction", "--clean", "--schema-first"]),
+            0,
+        );
+        add(
+            "Rebuild the {} report for the finance department",
+            "rebuilding a report for the finance department",
+            flags(["--latest", "--ledger=closed", "--currency=eur", "--window=30d", "--strict"]),
+            0,
+        );
+        add(
+            "Find out why the {} worker leaks memory",
+            "finding out why a worker leaks memory",
+            flags(["heap-dump", "arena-trace", "gc-log", "mmap-diff", "fd-list"]),
+            6,
+        );
+        add(
+            "Unblock the stuck {} import queue",
+            "unblocking a stuck import queue",
+            flags(["restart-consumer", "skip-poison", "reset-offset", "resize-partition", "replay-ledger"]),
+            6,
+        );
     } else {
         add("把{}服务发布到预发布集群", "把服务发布到预发布集群", orders(["排空", "迁移", "重启"]), 0);
         add("轮换{}网关的签名密钥", "轮换网关的签名密钥", orders(["签发", "公布", "吊销"]), 0);
-        add("把{}数据库的夜间备份恢复到沙箱", "把数据库的夜间备份恢复到沙箱", flags(["--快速", "--无属主", "--单事务", "--先清空", "--先建表"]), 0);
-        add("为财务部门重新生成{}报表", "为财务部门重新生成报表", flags(["--最新", "--已结账", "--欧元", "--三十天", "--严格"]), 0);
-        add("查清{}工作进程内存泄漏的原因", "查清工作进程内存泄漏的原因", flags(["堆转储", "分配跟踪", "回收日志", "映射对比", "句柄清单"]), 6);
-        add("疏通卡住的{}导入队列", "疏通卡住的导入队列", flags(["重启消费者", "跳过坏消息", "重置位点", "扩容分区", "重放账本"]), 6);
+        add(
+            "把{}数据库的夜间备份恢复到沙箱",
+            "把数据库的夜间备份恢复到沙箱",
+            flags(["--快速", "--无属主", "--单事务", "--先清空", "--先建表"]),
+            0,
+        );
+        add(
+            "为财务部门重新生成{}报表",
+            "为财务部门重新生成报表",
+            flags(["--最新", "--已结账", "--欧元", "--三十天", "--严格"]),
+            0,
+        );
+        add(
+            "查清{}工作进程内存泄漏的原因",
+            "查清工作进程内存泄漏的原因",
+            flags(["堆转储", "分配跟踪", "回收日志", "映射对比", "句柄清单"]),
+            6,
+        );
+        add(
+            "疏通卡住的{}导入队列",
+            "疏通卡住的导入队列",
+            flags(["重启消费者", "跳过坏消息", "重置位点", "扩容分区", "重放账本"]),
+            6,
+        );
     }
     families
 }
@@ -169,7 +218,8 @@ impl Tool for Act {
         if let Ok(mut tried) = self.tried.lock() {
             *tried = way;
         }
-        let output = if way == Some(self.family.works) { Output::done("done") } else { Output::failed("it did not work") };
+        let output =
+            if way == Some(self.family.works) { Output::done("done") } else { Output::failed("it did not work") };
         Box::pin(std::future::ready(output))
     }
 }

@@ -50,16 +50,34 @@ async fn with_memory_nine_in_ten_succeed_after_twenty_runs_and_without_at_most_f
 
 /// What is there to be found, and the natural question that is asked later.
 const TASKS: [(&str, &str); 10] = [
-    ("The nightly export fails with ENOSPC when /var/spool fills up; clear spool/old first", "why does the nightly export keep failing with a full disk?"),
+    (
+        "The nightly export fails with ENOSPC when /var/spool fills up; clear spool/old first",
+        "why does the nightly export keep failing with a full disk?",
+    ),
     ("redis 迁移前要先关掉 AOF 重写，否则主从会断开", "redis迁移之前要注意什么"),
-    ("Staging certificates are renewed by hand: run renew-staging.sh on bastion-2", "how do we renew the certificates on staging?"),
+    (
+        "Staging certificates are renewed by hand: run renew-staging.sh on bastion-2",
+        "how do we renew the certificates on staging?",
+    ),
     ("支付回调超时是因为网关的 keepalive 只有五秒", "为什么支付回调会超时"),
-    ("The flaky login test needs TZ=UTC, because the token expiry is computed in local time", "the login test is flaky again, what was the reason?"),
+    (
+        "The flaky login test needs TZ=UTC, because the token expiry is computed in local time",
+        "the login test is flaky again, what was the reason?",
+    ),
     ("订单服务的连接池上限改成五十以后就不再报错了", "订单服务连接池报错怎么解决的"),
-    ("kafka 的 consumer group 要用 shop-v3，用 shop-v2 会重复消费", "kafka consumer group 应该用哪个，才不会重复消费？"),
-    ("Build the arm64 image with --provenance=false, or the registry rejects the manifest", "the registry rejects our arm64 image, what did we do about it?"),
+    (
+        "kafka 的 consumer group 要用 shop-v3，用 shop-v2 会重复消费",
+        "kafka consumer group 应该用哪个，才不会重复消费？",
+    ),
+    (
+        "Build the arm64 image with --provenance=false, or the registry rejects the manifest",
+        "the registry rejects our arm64 image, what did we do about it?",
+    ),
     ("导出报表要先跑 migrate_up.sh 再跑 report_gen，反过来会得到空表", "报表导出来是空的怎么办"),
-    ("git lfs 在 CI 上要先 git lfs install --local，不然拉下来的是指针文件", "CI 上 git lfs 拉下来的是指针文件，怎么处理"),
+    (
+        "git lfs 在 CI 上要先 git lfs install --local，不然拉下来的是指针文件",
+        "CI 上 git lfs 拉下来的是指针文件，怎么处理",
+    ),
 ];
 
 #[tokio::test]
@@ -85,8 +103,10 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
         wanted.push(id);
         let topic: String = question.chars().take(8).collect();
         for turn in 0..50 {
-            let text = format!("{topic} … turn {turn}: let me look at file_{turn}.rs and run the build again, 继续看日志");
-            let mut record = Record::new(scope.clone(), "claude-code", Origin::Agent, Message::new(Role::Assistant, turn, text));
+            let text =
+                format!("{topic} … turn {turn}: let me look at file_{turn}.rs and run the build again, 继续看日志");
+            let mut record =
+                Record::new(scope.clone(), "claude-code", Origin::Agent, Message::new(Role::Assistant, turn, text));
             record.session = Some(session.clone());
             put(record);
         }
@@ -106,7 +126,16 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
         let agent = Agent { inject, ..Agent::new(Arc::new(model), memory.clone(), scope.clone()) };
         let result = agent.run(question).await.unwrap();
         let given = result.exposures.contains(wanted) && prompt.lock().unwrap().contains(&wanted.to_string());
-        println!("{question}: {} of {} records, {}", result.exposures.iter().position(|id| id == wanted).map_or("not among".to_owned(), |at| format!("number {}", at + 1)), result.exposures.len(), if given { "given" } else { "MISSING" });
+        println!(
+            "{question}: {} of {} records, {}",
+            result
+                .exposures
+                .iter()
+                .position(|id| id == wanted)
+                .map_or("not among".to_owned(), |at| format!("number {}", at + 1)),
+            result.exposures.len(),
+            if given { "given" } else { "MISSING" }
+        );
         found += usize::from(given);
     }
     assert_eq!(found, 10, "of ten");

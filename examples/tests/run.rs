@@ -41,7 +41,9 @@ fn a_custom_tool_is_called_corrected_and_bounded_by_a_policy() {
 #[test]
 fn two_agents_share_a_scope_that_one_of_them_only_reads() {
     let said = said(env!("CARGO_BIN_EXE_shared_scope"));
-    for part in ["上线前先停掉导入队列", "flaky on Mondays", "operator: import queue → 0 hits", "not inside team/reviewer"] {
+    for part in
+        ["上线前先停掉导入队列", "flaky on Mondays", "operator: import queue → 0 hits", "not inside team/reviewer"]
+    {
         assert!(said.contains(part), "{part:?} is missing in:\n{said}");
     }
 }

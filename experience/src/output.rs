@@ -17,7 +17,9 @@ pub fn bound(text: &str, schema: &Value) -> Result<Value, String> {
 
 /// What to tell a model whose output did not fit.
 pub fn repair_request(wrong: &str, schema: &Value) -> String {
-    format!("Your answer does not fit the schema: {wrong}. Answer again with the JSON value alone, for this schema:\n{schema}")
+    format!(
+        "Your answer does not fit the schema: {wrong}. Answer again with the JSON value alone, for this schema:\n{schema}"
+    )
 }
 
 /// What to tell a model whose output has to fit.
@@ -174,7 +176,10 @@ mod tests {
             assert_eq!(bound(text, &schema).as_ref(), Ok(&right), "{text}");
         }
         let wrong = bound(r#"{"city": "", "days": 0.5, "x": 1}"#, &schema).unwrap_err();
-        assert_eq!(wrong, "$.city has 0 parts, which is out of bounds; $.days is not of type integer; $.x is not expected");
+        assert_eq!(
+            wrong,
+            "$.city has 0 parts, which is out of bounds; $.days is not of type integer; $.x is not expected"
+        );
         assert!(bound("no idea", &schema).unwrap_err().contains("no JSON"));
         assert_eq!(bound(r#"{"city": "a, }", "days": 1}"#, &schema).unwrap()["city"], "a, }");
     }

@@ -367,7 +367,9 @@ impl Runner {
             Ok(child) => child,
             Err(error) => {
                 let binary = provider.binary.display();
-                return Attempt::Lasting(format!("{binary} cannot be started ({error}): install it, or name its program"));
+                return Attempt::Lasting(format!(
+                    "{binary} cannot be started ({error}): install it, or name its program"
+                ));
             }
         };
         let mut group = process::Group::of(child.id());
@@ -448,7 +450,9 @@ impl Runner {
         }
         group.release();
         if transcript.limit {
-            return Attempt::Limit(transcript.error.clone().unwrap_or_else(|| "it reached a limit of its own".to_owned()));
+            return Attempt::Limit(
+                transcript.error.clone().unwrap_or_else(|| "it reached a limit of its own".to_owned()),
+            );
         }
         let code = status.ok().and_then(|status| status.code());
         match (code, transcript.ended, &transcript.error) {

@@ -195,7 +195,11 @@ impl Registry {
 
     /// Asks whether a call that may have been done already shall be done again.
     pub fn admit_again(&self, call: &Call) -> bool {
-        (self.approve)(call, self.risk(call), "it was begun when the run was stopped, and may have been done: do it again?")
+        (self.approve)(
+            call,
+            self.risk(call),
+            "it was begun when the run was stopped, and may have been done: do it again?",
+        )
     }
 
     /// Does a call that was admitted: within its time, with its output shortened.
@@ -247,9 +251,9 @@ pub fn as_data(tool: &str, ok: bool, text: &str) -> String {
     while let Some(at) = rest.find('<') {
         body.push_str(&rest[..at]);
         let after = rest[at + 1..].trim_start_matches(['/', ' ']);
-        let ours = ["tool-output", "harness-memory"].iter().any(|name| {
-            after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-        });
+        let ours = ["tool-output", "harness-memory"]
+            .iter()
+            .any(|name| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
         body.push_str(if ours { "&lt;" } else { "<" });
         rest = &rest[at + 1..];
     }

@@ -80,7 +80,10 @@ async fn a_run_is_given_what_helped_and_leaves_an_episode_a_note_and_a_lesson() 
     assert_eq!(kinds.iter().filter(|kind| **kind == Kind::Episode).count(), 1);
     let lesson = memory.all().into_iter().find(|record| record.kind() == Kind::Lesson).unwrap();
     let Body::Lesson(body) = &lesson.body else { panic!("it is a lesson") };
-    assert_eq!((body.text.as_str(), body.evidence.as_slice()), ("connect the VPN first", &[result.episode.unwrap()][..]));
+    assert_eq!(
+        (body.text.as_str(), body.evidence.as_slice()),
+        ("connect the VPN first", &[result.episode.unwrap()][..])
+    );
     assert_eq!(memory.ended.lock().unwrap()[&result.run].0, Outcome::Success);
     assert_eq!(memory.exposures.lock().unwrap()[0].records, [known]);
 }
@@ -98,9 +101,7 @@ async fn a_model_that_says_it_is_done_has_not_succeeded_and_a_limit_is_a_failure
     assert_eq!((result.status, result.outcome), (Status::Stopped, Outcome::Failure));
     assert!(result.reason.unwrap().contains("stuck: act was called 5 times"));
     let mut counting = stuck.clone();
-    counting.model = Arc::new(Scripted::new(|ask| {
-        says("", vec![call("act", json!({"what": ask.said.len()}))])
-    }));
+    counting.model = Arc::new(Scripted::new(|ask| says("", vec![call("act", json!({"what": ask.said.len()}))])));
     counting.limits.turns = 7;
     let result = counting.run("do it").await.unwrap();
     assert_eq!((result.status, result.turns), (Status::Stopped, 7));
@@ -315,12 +316,9 @@ async fn the_loop_itself_takes_no_time_worth_counting() {
     let done = Arc::default();
     let mut agent = agent(&memory, twenty());
     agent.journals = Some(folder.path().to_owned());
-    agent.registry =
-        Registry::new().with(Counting { risk: Risk::Writes, name: "act", done: Arc::clone(&done) }).with(Counting {
-            risk: Risk::Reads,
-            name: "look",
-            done,
-        });
+    agent.registry = Registry::new()
+        .with(Counting { risk: Risk::Writes, name: "act", done: Arc::clone(&done) })
+        .with(Counting { risk: Risk::Reads, name: "look", done });
     let mut times: Vec<Duration> = Vec::new();
     for _ in 0..5 {
         let started = Instant::now();

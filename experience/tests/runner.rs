@@ -66,7 +66,11 @@ async fn claude_code_is_given_the_context_and_its_run_becomes_an_episode_with_it
     assert_eq!((result.session.as_deref(), result.exposures.as_slice()), (Some("s-1"), &[known][..]));
     assert_eq!((result.outcome, result.outcome_reason.as_str()), (Outcome::Success, "tests passed at the end"));
     let prompt = told(folder.path(), "claude", "prompt");
-    assert!(prompt.contains("<harness-memory") && prompt.contains("login needs the VPN") && prompt.contains("fix the login"));
+    assert!(
+        prompt.contains("<harness-memory")
+            && prompt.contains("login needs the VPN")
+            && prompt.contains("fix the login")
+    );
     assert_eq!(
         told(folder.path(), "claude", "arguments").trim(),
         "-p --output-format stream-json --verbose --max-turns 30 --permission-mode plan --allowedTools Read,Grep \
@@ -163,7 +167,8 @@ async fn turns_time_and_cost_are_bounded_and_nothing_it_started_lives_on() {
     bounded.cost_usd = Some(1.0);
     let result = bounded.run("x").await;
     assert!(result.reason.unwrap().contains("2.00 of 1.00"));
-    let slow = stub(folder.path(), "slow", "(sleep 30; touch \"$here/outlived\") & echo $! > \"$here/child\"; sleep 30");
+    let slow =
+        stub(folder.path(), "slow", "(sleep 30; touch \"$here/outlived\") & echo $! > \"$here/child\"; sleep 30");
     let mut bounded = runner(&memory, folder.path(), Dialect::ClaudeCode, slow);
     bounded.time = Duration::from_millis(400);
     let started = Instant::now();

@@ -1,7 +1,7 @@
 //! From a query to an answer: proposals of the arms, the records behind them, ranking, hits.
 
-use harness_index::meaning::VECTOR;
 use harness_experience::Credit;
+use harness_index::meaning::VECTOR;
 use harness_index::text::{Query as TextQuery, TEXT};
 use harness_index::{Filter, TextIndex};
 use harness_memory::memory::{Degraded, HITS_MAX, QUERY_BYTES_MAX};

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use harness_memory::{
-    Context, Hit, Kind, Mode, Origin, Outcome, Query, ReadSet, RecordId, Trust, marker, suspicion,
-};
+use harness_memory::{Context, Hit, Kind, Mode, Origin, Outcome, Query, ReadSet, RecordId, Trust, marker, suspicion};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -35,9 +33,12 @@ pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: 
     let ids: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
     let allowed = engine.credit()?.allowed(&ids);
     let mut chosen: Vec<&Hit> = Vec::new();
-    for (hit, _) in answer.hits.iter().zip(allowed).filter(|(hit, allowed)| {
-        *allowed && hit.trust != Trust::Quarantined && hit.replaced_by.is_none()
-    }) {
+    for (hit, _) in answer
+        .hits
+        .iter()
+        .zip(allowed)
+        .filter(|(hit, allowed)| *allowed && hit.trust != Trust::Quarantined && hit.replaced_by.is_none())
+    {
         if chosen.len() == ITEMS_MAX {
             break;
         }
@@ -71,7 +72,8 @@ impl Part {
     /// Where a hit belongs. What tools and the web said, or what reads like an attempt to
     /// give orders, is never a rule, whatever it calls itself.
     fn of(hit: &Hit) -> Part {
-        let outside = matches!(hit.origin, Origin::Tool | Origin::Web) || hit.trust >= Trust::Untrusted
+        let outside = matches!(hit.origin, Origin::Tool | Origin::Web)
+            || hit.trust >= Trust::Untrusted
             || suspicion::is_suspicious(&hit.text, hit.origin, hit.trust);
         match (hit.kind, hit.outcome) {
             (Kind::Episode, Some(Outcome::Failure)) => Part::Failed,

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use harness_index::embed::Embedder;
-use harness_index::meaning::VECTOR;
 use harness_experience::Credit;
 use harness_experience::credit::TRIALS_MAX;
+use harness_index::embed::Embedder;
+use harness_index::meaning::VECTOR;
 use harness_index::{FollowLock, Index, State, TextIndex};
 use harness_memory::sqlite::Retention;
 use harness_memory::store::Finding;

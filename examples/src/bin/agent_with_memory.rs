@@ -21,7 +21,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // This one says what it was told: the first time it learns, the second time it repeats what it was given.
     let model = Scripted::new(|ask| {
         let given = ask.said.iter().any(|said| matches!(said, Said::User { text } if text.contains("VPN first")));
-        let text = if given { "I connect the VPN first, as last time." } else { "It timed out.\nLESSON: connect the VPN first" };
+        let text = if given {
+            "I connect the VPN first, as last time."
+        } else {
+            "It timed out.\nLESSON: connect the VPN first"
+        };
         Reply { text: text.to_owned(), ..Reply::default() }
     });
 

@@ -36,7 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let home = tempfile::tempdir()?;
             let engine = Arc::new(Engine::open(home.path())?);
             let scope = Scope::parse("ana/world")?;
-            let memory: Arc<dyn Memory> = Arc::new(LocalMemory::new(engine.clone(), scope.clone().into(), scope.clone()));
+            let memory: Arc<dyn Memory> =
+                Arc::new(LocalMemory::new(engine.clone(), scope.clone().into(), scope.clone()));
             let mut dice = Dice::new(seed * 7 + 1);
             let families = families(language, seed);
             families_all += families.len() as f64;
@@ -56,11 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{name}: {:.3} of the runs after the first {LEARNED}", later.iter().sum::<f64>() / later.len() as f64);
         curves.push(successes);
     }
-    let lines: Vec<Line<'_>> = sides
-        .iter()
-        .zip(&curves)
-        .map(|((name, _, _, colour), values)| Line { name, colour, values })
-        .collect();
+    let lines: Vec<Line<'_>> =
+        sides.iter().zip(&curves).map(|((name, _, _, colour), values)| Line { name, colour, values }).collect();
     std::fs::write(&file, svg("Share of runs that succeed, hidden rules, one try a run", &lines))?;
     println!("{file}");
     Ok(())

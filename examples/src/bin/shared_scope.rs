@@ -20,7 +20,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reviewer = LocalMemory::new(engine, reads, own.clone());
 
     operator.write(Record::new(team.clone(), "operator", Origin::Agent, Note::new("上线前先停掉导入队列"))).await?;
-    reviewer.write(Record::new(own, "reviewer", Origin::Agent, Note::new("the import queue is flaky on Mondays"))).await?;
+    reviewer
+        .write(Record::new(own, "reviewer", Origin::Agent, Note::new("the import queue is flaky on Mondays")))
+        .await?;
 
     // The reviewer finds both.
     for question in ["上线前要做什么", "import queue"] {
@@ -34,6 +36,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What is shared stays the operator's: the reviewer can neither write nor forget there.
     let refused = reviewer.write(Record::new(team, "reviewer", Origin::Agent, Note::new("mine now"))).await;
-    println!("reviewer writes into the runbook: {}", refused.err().map_or("allowed".to_owned(), |error| error.to_string()));
+    println!(
+        "reviewer writes into the runbook: {}",
+        refused.err().map_or("allowed".to_owned(), |error| error.to_string())
+    );
     Ok(())
 }

@@ -138,12 +138,8 @@ impl Journal {
             Err(fs::TryLockError::Error(source)) => return Err(failed("lock", &lease_path)(source)),
         }
         let path = folder.join("journal.jsonl");
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(failed("open", &path))?;
+        let mut file =
+            OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(failed("open", &path))?;
         let (mut entries, mut whole) = (Vec::new(), 0_u64);
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();

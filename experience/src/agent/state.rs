@@ -74,8 +74,7 @@ impl State {
         match &entry.step {
             Step::Started { run, task, model, workspace, system, request, records, holdout, schema } => {
                 self.run = run.clone();
-                self.said =
-                    vec![Said::System { text: system.clone() }, Said::User { text: request.clone() }];
+                self.said = vec![Said::System { text: system.clone() }, Said::User { text: request.clone() }];
                 (self.records, self.holdout) = (records.clone(), *holdout);
                 self.schema = schema.clone();
                 let what = What::RunStarted {
@@ -159,7 +158,8 @@ impl State {
     pub(super) fn recorder(&self, now: Timestamp) -> Recorder {
         let mut recorder = Recorder::new(self.run.clone());
         self.events.iter().for_each(|event| recorder.take(event));
-        let duration_ms = self.started_at.and_then(|from| u64::try_from(now.as_millisecond() - from.as_millisecond()).ok());
+        let duration_ms =
+            self.started_at.and_then(|from| u64::try_from(now.as_millisecond() - from.as_millisecond()).ok());
         let what = What::RunFinished { outcome: None, reason: None, duration_ms };
         recorder.take(&RunEvent { run: self.run.clone(), at: now, what });
         recorder

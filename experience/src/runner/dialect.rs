@@ -138,8 +138,20 @@ impl std::str::FromStr for Dialect {
 pub(crate) fn is_lasting(error: &str) -> bool {
     let error = error.to_lowercase();
     [
-        "api key", "apikey", "unauthorized", "authentication", "not logged in", "log in", "login", "forbidden",
-        "invalid model", "model not found", "unknown option", "unknown argument", "unexpected argument", "credit balance",
+        "api key",
+        "apikey",
+        "unauthorized",
+        "authentication",
+        "not logged in",
+        "log in",
+        "login",
+        "forbidden",
+        "invalid model",
+        "model not found",
+        "unknown option",
+        "unknown argument",
+        "unexpected argument",
+        "credit balance",
     ]
     .iter()
     .any(|sign| error.contains(sign))
@@ -189,7 +201,9 @@ fn claude_code(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>
     match text_at(line, &["type"]) {
         Some("assistant") => {
             // One answer spans several lines, with the same id.
-            if !parts.is_empty() && parts.iter().any(|part| matches!(text_at(part, &["type"]), Some("text" | "tool_use"))) {
+            if !parts.is_empty()
+                && parts.iter().any(|part| matches!(text_at(part, &["type"]), Some("text" | "tool_use")))
+            {
                 transcript.turns += 1;
             }
             for part in parts {
@@ -290,7 +304,8 @@ fn codex(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>) {
         Some("turn.completed") => {
             transcript.ended = true;
             transcript.error = None;
-            transcript.add_tokens(number_at(line, &["usage", "input_tokens"]) + number_at(line, &["usage", "output_tokens"]));
+            transcript
+                .add_tokens(number_at(line, &["usage", "input_tokens"]) + number_at(line, &["usage", "output_tokens"]));
         }
         Some("turn.failed") => {
             let said = text_at(line, &["error", "message"]).unwrap_or("the turn failed");
@@ -458,7 +473,8 @@ mod tests {
     #[test]
     fn a_line_that_is_no_event_says_nothing() {
         for dialect in Dialect::ALL {
-            let (transcript, tools) = heard(dialect, &["", "not json", "[]", "{}", r#"{"type":7}"#, r#"{"type":"result"}x"#]);
+            let (transcript, tools) =
+                heard(dialect, &["", "not json", "[]", "{}", r#"{"type":7}"#, r#"{"type":"result"}x"#]);
             assert_eq!((transcript, tools.len()), (Transcript::default(), 0));
         }
     }

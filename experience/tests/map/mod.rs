@@ -54,7 +54,8 @@ impl Memory for Map {
     }
 
     fn write(&self, record: Record) -> BoxFuture<'_, Result<RecordId>> {
-        let same = |known: &&Record| record.key.is_some() && (&known.session, &known.key) == (&record.session, &record.key);
+        let same =
+            |known: &&Record| record.key.is_some() && (&known.session, &known.key) == (&record.session, &record.key);
         let known = self.all().iter().find(same).map(|known| known.id);
         let result = match known {
             Some(id) => Ok(id),

@@ -44,7 +44,8 @@ fn a_run_is_recorded_and_the_next_one_like_it_is_given_what_worked() {
         ],
     );
     let check = "test -f out/部署.txt";
-    let first = json_of(&home, &["run", "部署商店到预发布环境", "--model", &model, "--check", check, "--deadline", "20000"]);
+    let first =
+        json_of(&home, &["run", "部署商店到预发布环境", "--model", &model, "--check", check, "--deadline", "20000"]);
     assert_eq!((&first["status"], &first["outcome"]), (&json!("done"), &json!("success")), "{first}");
     assert_eq!(first["tool_calls"][1]["tool"], "shell");
     assert_eq!((&first["tokens"], &first["cost_usd"]), (&json!(12), &Value::Null));
@@ -145,11 +146,25 @@ fn another_agent_is_given_what_memory_knows_and_its_run_is_recorded() {
 echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"fixed","session_id":"s-1","total_cost_usd":0.5}'"#,
     );
     let binary = binary.display().to_string();
-    let arguments = ["run", "--with", "claude-code", "--binary", &binary, "why do the login tests fail", "--check", "exit 1", "--deadline", "20000"];
+    let arguments = [
+        "run",
+        "--with",
+        "claude-code",
+        "--binary",
+        &binary,
+        "why do the login tests fail",
+        "--check",
+        "exit 1",
+        "--deadline",
+        "20000",
+    ];
     let output = home.output(&[&["--json"][..], &arguments].concat());
     assert_eq!(output.status.code(), Some(2), "the check failed");
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&result["session"], &result["cost_usd"], &result["outcome"]), (&json!("s-1"), &json!(0.5), &json!("failure")));
+    assert_eq!(
+        (&result["session"], &result["cost_usd"], &result["outcome"]),
+        (&json!("s-1"), &json!(0.5), &json!("failure"))
+    );
     assert_eq!(result["exposures"].as_array().unwrap().len(), 1);
     assert!(std::fs::read_to_string(home.outside().join("stub.prompt")).unwrap().contains("need the VPN"));
     let episodes = home.run(&["--json", "episode", "list"]);
@@ -225,7 +240,8 @@ fn events_of_another_agent_become_an_episode_and_its_exposures_are_credited() {
     let explained = home.run(&["--json", "recall", "search", "--mode", "text", "skip the backup before a deploy"]);
     assert!(explained.contains(&harmed) && explained.contains("quarantined, no longer injected"), "{explained}");
     let model = scripted(home.outside(), "model.jsonl", &[json!({"text": "ok"})]);
-    let arguments = ["run", "skip the backup before a deploy?", "--model", &model, "--scope", "ana", "--deadline", "20000"];
+    let arguments =
+        ["run", "skip the backup before a deploy?", "--model", &model, "--scope", "ana", "--deadline", "20000"];
     let exposed = |result: &Value| result["exposures"].as_array().unwrap().contains(&json!(harmed));
     assert!(!exposed(&json_of(&home, &arguments)));
     home.run(&["experience", "release", &harmed]);

@@ -17,7 +17,10 @@ pub(super) fn named(name: Option<&str>) -> anyhow::Result<(String, Arc<dyn Model
     };
     let providers = || PROVIDERS.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
     let Some((provider, model)) = name.split_once('/').filter(|(_, model)| !model.is_empty()) else {
-        return Err(Advice::error(format!("{name:?} is no model"), format!("provider/name; providers: {}", providers())));
+        return Err(Advice::error(
+            format!("{name:?} is no model"),
+            format!("provider/name; providers: {}", providers()),
+        ));
     };
     if provider == "scripted" {
         let scripted = Scripted::read(Path::new(model))
