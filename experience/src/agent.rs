@@ -421,7 +421,8 @@ impl Agent {
                         steps.take(step, false)?;
                     }
                     None => {
-                        steps.take(Step::CallStarted { call: call.id.clone() }, !registry.is_idempotent(call))?;
+                        // Not synced: a killed process leaves it behind all the same, and a disk takes longer than a turn.
+                        steps.take(Step::CallStarted { call: call.id.clone() }, false)?;
                         (self.on_notice)(Notice::Call(call));
                         admitted.push(call);
                     }

@@ -115,10 +115,10 @@ fn check(value: &Value, schema: &Value, at: &str, wrong: &mut Vec<String>, depth
         wrong.push(format!("{at} is not {constant}"));
     }
     let number = |name: &str| rules.get(name).and_then(Value::as_f64);
-    if let Some(size) = value.as_f64() {
-        if number("minimum").is_some_and(|least| size < least) || number("maximum").is_some_and(|most| size > most) {
-            wrong.push(format!("{at} is out of bounds"));
-        }
+    if let Some(size) = value.as_f64()
+        && (number("minimum").is_some_and(|least| size < least) || number("maximum").is_some_and(|most| size > most))
+    {
+        wrong.push(format!("{at} is out of bounds"));
     }
     let length = match value {
         Value::String(text) => Some((text.chars().count(), "minLength", "maxLength")),

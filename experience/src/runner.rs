@@ -398,7 +398,7 @@ impl Runner {
         transcript.error = None;
         transcript.ended = false;
         let hear = async {
-            let Some(stdout) = stdout else { return None };
+            let stdout = stdout?;
             let mut reader = BufReader::with_capacity(64 * 1024, stdout);
             let mut line = Vec::new();
             loop {

@@ -64,7 +64,8 @@ async fn claude_code_is_given_the_context_and_its_run_becomes_an_episode_with_it
     let result = runner.run("fix the login").await;
     assert_eq!((result.status, result.turns, result.cost_usd), (Status::Done, 2, Some(0.02)), "{:?}", result.reason);
     assert_eq!((result.session.as_deref(), result.exposures.as_slice()), (Some("s-1"), &[known][..]));
-    assert_eq!((result.outcome, result.outcome_reason.as_str()), (Outcome::Success, "tests passed at the end"));
+    assert_eq!(result.outcome, Outcome::Success);
+    assert!(result.outcome_reason.ends_with("tests passed at the end"), "{}", result.outcome_reason);
     let prompt = told(folder.path(), "claude", "prompt");
     assert!(
         prompt.contains("<harness-memory")

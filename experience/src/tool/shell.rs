@@ -86,7 +86,7 @@ pub fn risk_of(command: &str) -> Risk {
         LOOKS.contains(&program(part))
             || program(part) == "git" && words.get(1).is_some_and(|word| LOOKS_GIT.contains(word))
     };
-    if !writes && parts.iter().all(|part| looks(&part)) { Risk::Reads } else { Risk::Runs }
+    if !writes && parts.iter().all(looks) { Risk::Reads } else { Risk::Runs }
 }
 
 /// The program that a simple command runs, past settings of variables and `env`.
