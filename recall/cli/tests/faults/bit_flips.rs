@@ -1,0 +1,149 @@
+//! A write-ahead log that was cut, flipped or zeroed, and one bit flipped anywhere: a clean prefix, or damage that is
+//! named; never a silently wrong answer.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::home::{Home, rounds};
+
+/// A home with some notes, indexed and at rest; answers the notes by id.
+fn filled() -> (Home, BTreeMap<String, String>) {
+    let home = Home::new();
+    let lines: String = (0..60)
+        .map(|number| {
+            let text = format!("note {number}: the pool of shard {} held fifty connections 连接池 zebra", number * 7);
+            serde_json::json!({"type": "entity", "name": format!("shard{number}"), "entityType": "shard", "observations": [text]})
+                .to_string()
+                + "\n"
+        })
+        .collect();
+    let file = home.outside().join("memory.json");
+    fs::write(&file, lines).unwrap();
+    home.run(&["import", file.to_str().unwrap()]);
+    home.run(&["index", "follow", "--idle", "0"]);
+    let said = home.search("zebra", 100).into_iter().collect::<BTreeMap<_, _>>();
+    assert_eq!(said.len(), 60);
+    (home, said)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
+    }
+    found.sort();
+    found
+}
+
+fn dice(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 24) as usize
+}
+
+/// What a search answers: nothing that was not said, and what is missing is admitted in some way.
+fn answers_are_true(home: &Home, said: &BTreeMap<String, String>, what: &str) {
+    let output = home.output(&["--json", "recall", "search", "--mode", "text", "-n", "100", "zebra"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some(), "{what}: a signal ended the search: {errors}");
+    assert!(!errors.contains("panicked"), "{what}: {errors}");
+    if output.status.code() == Some(2) {
+        assert!(errors.contains("error:"), "{what}: it failed without a word");
+        return;
+    }
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hits = answer["hits"].as_array().unwrap();
+    for hit in hits {
+        let id = hit["id"].as_str().unwrap();
+        assert_eq!(said.get(id).map(String::as_str), hit["text"].as_str(), "{what}: {id}");
+    }
+    if hits.len() < said.len() {
+        let degraded = answer["degraded"].as_array().is_some_and(|parts| !parts.is_empty());
+        let doctor = home.output(&["--json", "doctor"]);
+        assert!(
+            degraded || doctor.status.code() != Some(0) || !errors.is_empty(),
+            "{what}: {} of {} records are neither found nor reported as damage",
+            said.len() - hits.len(),
+            said.len()
+        );
+    }
+}
+
+#[test]
+fn one_flipped_bit_never_gives_a_silently_wrong_answer() {
+    let (home, said) = filled();
+    let rest = home.outside().join("rest");
+    copy(&home.path(), &rest);
+    let all: Vec<PathBuf> = files(&rest)
+        .into_iter()
+        .filter(|path| {
+            !path.extension().is_some_and(|e| e == "lock" || e == "log") && fs::metadata(path).unwrap().len() > 0
+        })
+        .collect();
+    let mut state = 42;
+    for round in 0..rounds(16, 500) {
+        copy(&rest, &home.path());
+        // Half of them in the database, half in the files of the indexes.
+        let path = if round % 2 == 0 { rest.join("store.db") } else { all[dice(&mut state) % all.len()].clone() };
+        let inner = path.strip_prefix(&rest).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let bit = dice(&mut state) % (bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(home.path().join(inner), bytes).unwrap();
+        answers_are_true(&home, &said, &format!("bit {bit} of {}", inner.display()));
+    }
+}
+
+#[test]
+fn a_damaged_write_ahead_log_opens_to_a_clean_prefix_and_its_loss_is_named() {
+    let home = Home::new();
+    home.remember("the first note is in the database");
+    let mut ids = Vec::new();
+    // A reader that stays keeps the log from being put away.
+    let reader = rusqlite::Connection::open(home.path().join("store.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM records").unwrap();
+    for number in 0..8 {
+        ids.push(home.remember(&format!("note {number} is in the log of writes")));
+    }
+    let rest = home.outside().join("rest");
+    copy(&home.path(), &rest);
+    drop(reader);
+    let whole = fs::read(rest.join("store.db-wal")).unwrap();
+    assert!(whole.len() > 8_000, "the log holds the writes");
+    let mut state = 7;
+    for round in 0..rounds(9, 120) {
+        copy(&rest, &home.path());
+        let _ = fs::remove_file(home.path().join("store.db-shm"));
+        let mut wal = whole.clone();
+        let at = dice(&mut state) % wal.len();
+        match round % 3 {
+            0 => wal.truncate(at),
+            1 => wal[at] ^= 1 << (round % 8),
+            _ => wal[at..].fill(0),
+        }
+        fs::write(home.path().join("store.db-wal"), &wal).unwrap();
+        let doctor = home.output(&["--json", "doctor"]);
+        let findings = String::from_utf8(doctor.stdout).unwrap();
+        let kept = home.notes();
+        let prefix = ids.iter().take_while(|id| kept.contains(*id)).count();
+        assert!(ids[prefix..].iter().all(|id| !kept.contains(id)), "round {round}: a clean prefix");
+        if prefix < ids.len() {
+            assert!(findings.contains("tail-lost"), "round {round}: the loss is named: {findings}");
+        }
+        for code in ["row-damaged", "log-damaged", "pages-damaged"] {
+            assert!(!findings.contains(code), "round {round}: {findings}");
+        }
+        home.remember("the store goes on");
+    }
+}
