@@ -112,7 +112,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
                 write!(out, " ({} of them forgotten, until they are gone for good)", manifest.forgotten)?;
             }
             write!(out, ", {}, ", count(manifest.sessions, "session"))?;
-            write!(out, "{}, ", count(manifest.exposures, "exposure"))?;
+            write!(out, "{} ", count(manifest.exposures, "exposure"))?;
             writeln!(out, "to {} ({})", args.path.display(), crate::render::bytes(bytes))
         })?;
         report::line(&format!("hint: `harness import {}` makes an equal memory of it", args.path.display()));

@@ -65,6 +65,7 @@ fn a_backup_under_load_restores_to_the_same_answers() {
     });
     let elsewhere = text(&home.outside().join("elsewhere"));
     home.run(&["--home", &elsewhere, "restore", &text(&copy)]);
+    home.run(&["--home", &elsewhere, "index", "rebuild"]);
     home.run(&["--home", &elsewhere, "doctor"]);
     let question = "why did the deploy of shard 17 time out";
     let here = home.search(question, 5);
