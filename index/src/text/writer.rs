@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use harness_memory::{Row, Stored};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
@@ -33,6 +34,11 @@ const PARALLEL_RECORDS_MIN: usize = 256;
 
 /// Analysis takes at most this many threads: the follower works beside the person's own programs.
 const THREADS_MAX: usize = 2;
+
+/// How often a segment is looked for again that a merge in the background took away, and after which pause: a merge of
+/// the largest segments takes some seconds.
+const EXPUNGE_TRIES_MAX: u32 = 100;
+const EXPUNGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The index, open for writing. Only one is open at a time, in all processes.
 pub(crate) struct Writer {
@@ -118,9 +124,19 @@ impl Writer {
     /// Writes anew the segments that hold deleted documents, without them, and removes the old files.
     pub(crate) fn expunge(&mut self) -> Result<()> {
         let expunging = "remove what is gone from";
-        let segments = self.writer.index().searchable_segment_metas().map_err(Error::text(expunging))?;
-        for segment in segments.iter().filter(|segment| segment.has_deletes()) {
-            self.writer.merge(&[segment.id()]).wait().map_err(Error::text(expunging))?;
+        // A merge that goes on in the background may take a segment away under our hands; it is looked for again then.
+        let mut tries = 0;
+        loop {
+            let segments = self.writer.index().searchable_segment_metas().map_err(Error::text(expunging))?;
+            let Some(segment) = segments.iter().find(|segment| segment.has_deletes()) else { break };
+            match self.writer.merge(&[segment.id()]).wait() {
+                Ok(_) => {}
+                Err(_) if tries < EXPUNGE_TRIES_MAX => {
+                    tries += 1;
+                    thread::sleep(EXPUNGE_PAUSE);
+                }
+                Err(error) => return Err(Error::text(expunging)(error)),
+            }
         }
         self.writer.garbage_collect_files().wait().map_err(Error::text(expunging))?;
         Ok(())
