@@ -62,6 +62,8 @@ const DESTROYS: &[&str] = &[
 /// What a command can do, judged by its words. It is a class for asking, no wall: what is not known to look only is
 /// asked about, or run under the policy of whoever allowed it.
 pub fn risk_of(command: &str) -> Risk {
+    // Joining both outputs is nothing that a command does.
+    let command = &command.replace("2>&1", " ");
     // What a shell would do with these is not told from words.
     if command.contains(['`', '\n', '\r']) || command.contains("$(") || command.contains("<(") {
         return if mentions_destroyer(command) { Risk::Destroys } else { Risk::Runs };
@@ -80,7 +82,7 @@ pub fn risk_of(command: &str) -> Risk {
     {
         return Risk::Destroys;
     }
-    let writes = command.contains('>') && !command.contains("2>&1") || command.contains(">>");
+    let writes = command.contains('>');
     let looks = |part: &&str| {
         let words: Vec<&str> = part.split_whitespace().collect();
         LOOKS.contains(&program(part))
