@@ -9,8 +9,9 @@ use super::passages::weight;
 use super::{Embedder, Script};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Below this share the vectors of a query say little about it, and the vector arm should abstain.
-/// A judgement, to be calibrated on the evaluation sets: half of a mixed question usually carries its meaning.
+/// Below this the vectors of a query say little about it, and the vector arm should abstain: one word that is understood
+/// within a sentence that is not (see `WORDS_ENOUGH`) stays below, two do not. Questions in scripts that are not read
+/// are at 0 (84 Korean and 50 Chinese ones, an English model: all of them), those in a declared language at 1.
 pub const UNDERSTOOD_MIN: f32 = 0.4;
 
 /// Bytes of a query that are looked at.
@@ -20,7 +21,14 @@ const QUERY_BYTES_MAX: usize = 16 << 10;
 /// question is understood, unless there is nothing else.
 const NUMBER_WEIGHT: f32 = 0.1;
 
-/// The share of `query` that `embedder` understands, 0 to 1; 0 for a query without words.
+/// So many words that are understood make a question of their own, whatever stands beside them in a script that is not
+/// read. Measured on 50 English questions of which so many content words stood within a Chinese sentence, with
+/// all-MiniLM-L6-v2 and the English part embedded: recall@5 is .44 for one word, .70 for two, .86 for three, .94 for four
+/// and for six, .96 for the whole question.
+const WORDS_ENOUGH: f32 = 4.0;
+
+/// How much of `query` `embedder` understands, 0 to 1; 0 for a query without words: the share that it understands, or
+/// more where what it reads is a question of its own.
 ///
 /// Every word counts by its length in words (see [`passages`](super::passages)): nothing when it is in
 /// a script of no declared language, else the share of its tokens that are known. What is understood of
@@ -39,7 +47,7 @@ pub fn understood_part(embedder: &dyn Embedder, query: &str) -> (f32, Option<Str
 /// The share that is understood, the words that are read with what stands between them, and whether those are all.
 fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
     let query = &query[..query.floor_char_boundary(QUERY_BYTES_MAX)];
-    let (mut known, mut all) = (0.0, 0.0);
+    let (mut known, mut readable, mut all) = (0.0, 0.0, 0.0);
     let (mut part, mut whole, mut kept_to) = (String::new(), true, 0);
     for (at, word) in query.unicode_word_indices() {
         let letters = word.chars().filter_map(Script::of);
@@ -58,7 +66,8 @@ fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
         } else {
             counts *= NUMBER_WEIGHT;
         }
-        if share > 0.0 {
+        let share_read = share > 0.0;
+        if share_read {
             let between = if kept_to < at && !part.is_empty() { &query[kept_to..at] } else { "" };
             let apart = between.chars().any(char::is_alphanumeric);
             part.push_str(if apart { " " } else { between });
@@ -66,11 +75,16 @@ fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
             kept_to = at + word.len();
             share *= 1.0 - embedder.unknown_share(word);
         }
-        whole &= share > 0.0 || read > 0;
+        whole &= share_read;
         known += counts * share;
+        readable += if share_read { counts } else { 0.0 };
         all += counts;
     }
-    (if all > 0.0 { known / all } else { 0.0 }, part, whole)
+    if all <= 0.0 {
+        return (0.0, part, whole);
+    }
+    let apart = if readable > 0.0 { known / readable * (known / WORDS_ENOUGH).min(1.0) } else { 0.0 };
+    ((known / all).max(apart), part, whole)
 }
 
 #[cfg(test)]
@@ -126,6 +140,9 @@ mod tests {
         assert!((0.4..0.8).contains(&mixed), "{mixed}");
         assert!(share("如何解决部署的时候磁盘满了的问题 nginx") < UNDERSTOOD_MIN);
         assert!(share("磁盘已满 503") < 0.1, "a number is not understanding");
+        let within =
+            "昨天开会的时候大家都说以前处理过这件事情，how do we renew the staging certificate，麻烦看一下以前的记录";
+        assert_eq!(share(within), 1.0, "a whole question stands within");
     }
 
     #[test]
