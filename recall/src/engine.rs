@@ -164,6 +164,11 @@ impl Engine {
         crate::pause::set(&self.home, paused)
     }
 
+    /// The embedder that recall uses, loaded if it was not; `None` when there is none.
+    pub fn embedder(&self) -> Result<Option<Arc<dyn Embedder>>> {
+        self.meaning.in_use().map_err(|reason| Error::Model { reason })
+    }
+
     /// Whether recall by meaning is on, as far as can be told without loading a model.
     pub fn has_embedder(&self) -> bool {
         self.meaning.is_on()

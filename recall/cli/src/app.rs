@@ -71,16 +71,18 @@ impl App {
 
     /// An engine of its own, for a command that hands it to other threads.
     pub(crate) fn open_engine(&self) -> anyhow::Result<Engine> {
-        let engine = Engine::open(&self.home).with_context(|| {
-            let hint = if self.home.exists() && !self.home.is_dir() {
-                "the home must be a folder: choose another with --home"
-            } else {
-                "`harness doctor` says what is wrong with it; another home can be chosen with --home"
-            };
-            Advice::new(format!("cannot open the home {}", self.home.display()), hint)
-        })?;
-        engine.store().set_read_only(ReadSet::new(self.settings.read_only.iter().cloned()));
-        Ok(engine.with_intake(self.intake()))
+        self.opener()()
+    }
+
+    /// Opens engines later, for a command that may not need one.
+    pub(crate) fn opener(&self) -> impl Fn() -> anyhow::Result<Engine> + Send + Sync + 'static {
+        let (home, redactor) = (self.home.clone(), self.settings.redactor.clone());
+        let read_only = ReadSet::new(self.settings.read_only.iter().cloned());
+        move || {
+            let engine = open(&home)?;
+            engine.store().set_read_only(read_only.clone());
+            Ok(engine.with_intake(Intake::with(redactor.clone())))
+        }
     }
 
     /// The home, when it is not the default one: what a program that is to use it must be told.
@@ -200,6 +202,17 @@ pub(crate) fn home_of(globals: &Globals) -> anyhow::Result<PathBuf> {
         None => default_home()?,
     };
     std::path::absolute(&home).with_context(|| format!("cannot find the home {}", home.display()))
+}
+
+fn open(home: &Path) -> anyhow::Result<Engine> {
+    Engine::open(home).with_context(|| {
+        let hint = if home.exists() && !home.is_dir() {
+            "the home must be a folder: choose another with --home"
+        } else {
+            "`harness doctor` says what is wrong with it; another home can be chosen with --home"
+        };
+        Advice::new(format!("cannot open the home {}", home.display()), hint)
+    })
 }
 
 fn default_home() -> anyhow::Result<PathBuf> {

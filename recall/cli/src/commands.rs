@@ -13,6 +13,7 @@ pub(crate) mod hook;
 mod import;
 mod index;
 mod install;
+mod mcp;
 mod pick;
 mod recall;
 mod remember;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Restore(restore::Args),
     Serve(serve::Args),
     View(view::Args),
+    Mcp(mcp::Args),
     /// Tokens for the service, bound to scopes
     #[command(subcommand)]
     Token(token::Command),
@@ -94,6 +96,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Restore(args) => restore::run(args, app),
         Command::View(args) => view::run(args, app),
         Command::Serve(args) => serve::run(args, app),
+        Command::Mcp(args) => mcp::run(args, app),
         Command::Token(command) => token::run(command, app),
         Command::Status(args) => status::run(args, app),
         Command::Doctor(args) => doctor::run(args, app),

@@ -9,7 +9,7 @@
 //! - [`audit`]: what a memory is full of, ours or another tool's
 //! - [`hooks`]: what the hooks of coding tools are answered
 //! - [`install`]: setting a coding tool up, and taking that back
-//! - [`serve`]: the memory over HTTP
+//! - [`serve`], [`mcp`]: the memory over HTTP, and for clients of the Model Context Protocol
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
@@ -23,6 +23,7 @@ mod follower;
 mod hooks;
 mod install;
 mod interrupt;
+mod mcp;
 mod output;
 mod progress;
 mod project;

@@ -51,7 +51,7 @@ pub(crate) use self::listen::Address;
 use self::listen::Listener;
 use self::metrics::Metrics;
 use self::problem::Problem;
-use self::service::Service;
+use self::service::{HookSettings, Service};
 use self::tokens::Doorkeeper;
 use crate::interrupt;
 use crate::report::{self, Advice};
@@ -75,6 +75,7 @@ pub(crate) struct Options {
     pub(crate) hosts: Vec<String>,
     pub(crate) user: Scope,
     pub(crate) undo_days: u32,
+    pub(crate) hooks: HookSettings,
 }
 
 /// What all requests share.
@@ -170,7 +171,7 @@ async fn serve(
         api: API_VERSION,
     };
     let shared = Shared(Arc::new(State {
-        service: Service::new(engine, options.user.clone(), options.undo_days, true),
+        service: Service::new(engine, options.user.clone(), options.undo_days, options.hooks, true),
         door: Doorkeeper::new(home, options.user),
         visits: viewer::Visits::default(),
         hosts,
@@ -196,7 +197,9 @@ async fn serve(
 
 /// The routes behind the guard.
 fn router(shared: Shared) -> Router {
+    let mcp = crate::mcp::http::service(shared.service.clone());
     viewer::page(routes::api().router)
+        .route_service("/mcp", mcp)
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no-route", "there is nothing at this path: see /openapi.json")
         })

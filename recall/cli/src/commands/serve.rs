@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::app::App;
 use crate::output::Exit;
+use crate::serve::service::HookSettings;
 use crate::serve::{self, Address, Options, discovery};
 use crate::{interrupt, report};
 
@@ -45,9 +46,10 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         hosts: args.hosts,
         user: app.user(),
         undo_days: app.settings.undo_days,
+        hooks: HookSettings { redactor: app.settings.redactor.clone(), prompt_tokens: app.settings.hook_tokens },
     };
     interrupt::flag();
-    serve::run(app.open_engine()?, options, |file| {
+    serve::run(app.open_engine()?.with_own_model(), options, |file| {
         let said = if app.json {
             app.print_json(file)
         } else {

@@ -35,6 +35,12 @@ impl Grant {
         Grant { name: name.to_owned(), reads, writes, home_scope }
     }
 
+    /// Nothing at all.
+    pub(crate) fn nobody(home_scope: Scope) -> Grant {
+        let nothing = || ReadSet::new([]);
+        Grant { name: "nobody".to_owned(), reads: nothing(), writes: nothing(), home_scope }
+    }
+
     pub(crate) fn may_write(&self) -> bool {
         !self.writes.entries().is_empty()
     }

@@ -82,7 +82,7 @@ async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
         Some(grant) => grant,
         None => return unauthorized(shared, request.headers()).into_response(),
     };
-    let stream = path == "/v1/events" || path == "/mcp";
+    let stream = path == "/v1/events";
     request.extensions_mut().insert(grant);
     if stream {
         // Streams stay open: they are counted where they begin.

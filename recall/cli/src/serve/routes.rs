@@ -4,16 +4,18 @@ use axum::http::Method;
 use harness_memory::Origin;
 use harness_memory::{Answer, Context};
 
+use serde_json::Value;
+
 use super::api::{Api, Call, Reply};
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::service::Writer;
 use super::types::input::Nothing;
 use super::types::{
-    Capabilities, ContextRequest, Done, EpisodeRequest, EpisodesQuery, ExposureRequest, ForgetRequest, Forgot,
-    MessagesPage, MessagesQuery, MessagesRequest, MessagesWritten, NoteRequest, OutcomeRequest, PatchRequest,
-    RecallRequest, RecordExposures, RecordQuery, RecordRequest, RecordView, RecordsPage, RecordsQuery, SessionsPage,
-    SessionsQuery, StatusView, Versions, Written,
+    Capabilities, ContextRequest, Done, EmbeddingsPage, EmbeddingsRequest, EpisodeRequest, EpisodesQuery,
+    ExposureRequest, ForgetRequest, Forgot, HookInput, MessagesPage, MessagesQuery, MessagesRequest, MessagesWritten,
+    NoteRequest, OutcomeRequest, PatchRequest, RecallRequest, RecordExposures, RecordQuery, RecordRequest, RecordView,
+    RecordsPage, RecordsQuery, SessionsPage, SessionsQuery, StatusView, Versions, Written,
 };
 use super::{events, health, viewer};
 
@@ -239,7 +241,24 @@ fn runs(api: Api) -> Api {
 }
 
 fn service(api: Api) -> Api {
-    api.query(
+    api.body(
+        Method::POST,
+        "/v1/hooks/{tool}",
+        Operation::new("hook", SERVICE, "Answer the hook of a coding tool: its JSON in, ours out")
+            .more("An empty object says nothing to the tool. For the token for everything alone."),
+        async |call: Call<HookInput>| -> Result<Reply<Value>, Problem> {
+            call.shared.service.hook(&call.grant, &call.name, Value::Object(call.input.0)).await.map(Reply::ok)
+        },
+    )
+    .body(
+        Method::POST,
+        "/v1/embeddings",
+        Operation::new("embeddings", SERVICE, "Embed texts with the model that recall uses, in OpenAI's form"),
+        async |call: Call<EmbeddingsRequest>| -> Result<Reply<EmbeddingsPage>, Problem> {
+            call.shared.service.embeddings(call.input).await.map(Reply::ok)
+        },
+    )
+    .query(
         Method::GET,
         "/v1/status",
         Operation::new("status", SERVICE, "What there is, and whether it is well"),

@@ -2,9 +2,12 @@
 //!
 //! - `recall`: questions and contexts; `records`, `sessions`: lists and single things
 //! - `write`: notes, episodes, messages, whole records; `change`: new versions, tags, pins, forgetting
+//! - `hooks`: what coding tools' hooks ask; `embeddings`: the model's vectors
 //! - `runs`: what was injected and how it ended; `status`: what there is and what can be done
 
 mod change;
+mod embeddings;
+mod hooks;
 mod recall;
 mod records;
 mod runs;
@@ -20,6 +23,7 @@ use harness_recall::Engine;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
+pub(crate) use self::hooks::HookSettings;
 pub(crate) use self::write::Writer;
 use super::problem::Problem;
 
@@ -36,6 +40,7 @@ struct Inner {
     engine: Arc<Engine>,
     user: Scope,
     undo_days: u32,
+    hooks: HookSettings,
     started: Option<Instant>,
     /// Questions keep a processor busy: as many at once as there are processors, and one to wait for the disk.
     turns: Semaphore,
@@ -43,13 +48,14 @@ struct Inner {
 
 impl Service {
     /// A service over an engine. `serves` says whether other processes come to it.
-    pub(crate) fn new(engine: Arc<Engine>, user: Scope, undo_days: u32, serves: bool) -> Service {
+    pub(crate) fn new(engine: Arc<Engine>, user: Scope, undo_days: u32, hooks: HookSettings, serves: bool) -> Service {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         Service {
             inner: Arc::new(Inner {
                 engine,
                 user,
                 undo_days,
+                hooks,
                 started: serves.then(Instant::now),
                 turns: Semaphore::new(processors + 1),
             }),

@@ -27,6 +27,7 @@ fn the_manual_starts_with_what_there_is() {
     restore      Put a backup in the place of the memory
     serve        Serve the memory over HTTP to every tool on this machine
     view         Open the memory in a browser: search, read, correct, forget
+    mcp          Be the memory of one MCP client, on standard input and output
     token        Tokens for the service, bound to scopes
     status       Say what there is, and what to do next
     doctor       Check everything, say what is wrong, what it means, and which command mends it
@@ -76,6 +77,7 @@ fn every_command_has_examples() {
         &["backup"],
         &["restore"],
         &["serve"],
+        &["mcp"],
         &["token", "new"],
         &["token", "list"],
         &["token", "revoke"],

@@ -6,6 +6,7 @@ use harness_memory::{Mode, Store};
 use harness_recall::models::current_model;
 
 use super::Service;
+use crate::hooks::Tool;
 use crate::serve::grant::Grant;
 use crate::serve::limits::{BODY_BYTES_MAX, REQUESTS_MAX};
 use crate::serve::problem::Problem;
@@ -68,7 +69,7 @@ impl Service {
             modes,
             model: current_model(self.engine().home()),
             languages: LANGUAGES.iter().map(|language| (*language).to_owned()).collect(),
-            hooks: Vec::new(),
+            hooks: Tool::ALL.iter().map(|tool| tool.name().to_owned()).collect(),
             mcp: MCP_REVISIONS.iter().map(|revision| (*revision).to_owned()).collect(),
             token: TokenRights {
                 reads: written(&grant.reads),

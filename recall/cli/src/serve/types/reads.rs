@@ -77,6 +77,26 @@ fn yes() -> bool {
     true
 }
 
+impl RecallRequest {
+    /// A question with everything else as it is when nobody says.
+    pub(crate) fn new(query: impl Into<String>) -> RecallRequest {
+        RecallRequest {
+            query: query.into(),
+            limit: Limit::default(),
+            scopes: Vec::new(),
+            kinds: Vec::new(),
+            session: None,
+            since: None,
+            until: None,
+            now: None,
+            mode: None,
+            allow_degraded: false,
+            explain: true,
+            budget_tokens: None,
+        }
+    }
+}
+
 /// What a context is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

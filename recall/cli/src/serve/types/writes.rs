@@ -338,6 +338,11 @@ pub(crate) struct OutcomeRequest {
     pub(crate) reason: Option<String>,
 }
 
+/// What a tool's hook writes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct HookInput(pub(crate) serde_json::Map<String, serde_json::Value>);
+
 /// That it was done.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Done {

@@ -1,0 +1,12 @@
+//! The memory for clients of the Model Context Protocol: over standard input and output, and at `/mcp` of a server.
+//!
+//! - [`tools`]: what a model can call; [`handler`]: that and resources and the prompt, as the protocol asks for them
+//! - [`backend`]: where the memory is: in this process, or in a server that runs
+//! - [`stdio`]: `harness mcp`; [`http`]: `/mcp`
+
+pub(crate) mod backend;
+mod handler;
+pub(crate) mod http;
+mod render;
+pub(crate) mod stdio;
+mod tools;

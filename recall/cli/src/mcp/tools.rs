@@ -1,0 +1,521 @@
+//! What a model can call: few tools, clear names, small answers with ids.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use harness_memory::scope::Readable;
+use harness_memory::{Kind, Outcome, RecordId, Scope, marker};
+use harness_recall::tokens;
+use jiff::Timestamp;
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::backend::Backend;
+use super::render::{self, FoundRecord};
+use crate::serve::problem::Problem;
+use crate::serve::types::input::{Limit, Parsed};
+use crate::serve::types::{
+    About, EpisodeRequest, ForgetRequest, Forgot, NoteRequest, RecallRequest, SessionsQuery, ToolSaid, Written,
+};
+
+/// How many tokens an answer may take when nobody says: clients warn above ten thousand.
+const ANSWER_TOKENS_DEFAULT: u32 = 2_000;
+
+/// The most that an answer may take.
+const ANSWER_TOKENS_MAX: u32 = 8_000;
+
+/// The most records of one `memory_get`.
+const GET_MAX: usize = 10;
+
+/// How many hits of one session are shown.
+const HITS_OF_SESSION_MAX: usize = 3;
+
+type Budget = Limit<ANSWER_TOKENS_MAX, ANSWER_TOKENS_DEFAULT>;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchInput {
+    /// What to search for: a question, a task, an error message, in any language.
+    #[schemars(length(min = 1))]
+    query: String,
+    /// The most hits.
+    #[serde(default)]
+    limit: Limit<50, 8>,
+    /// Only these kinds; none means all.
+    #[serde(default)]
+    kinds: Vec<Kind>,
+    /// Only these scopes, such as `ana/webshop-1a2b3c4d`; none means all.
+    #[serde(default)]
+    scopes: Vec<Parsed<Readable>>,
+    /// Only what was said or happened at or after this time.
+    #[serde(default)]
+    since: Option<Parsed<Timestamp>>,
+    /// Only what was said or happened before this time.
+    #[serde(default)]
+    until: Option<Parsed<Timestamp>>,
+    /// How many tokens the answer may take.
+    #[serde(default)]
+    budget_tokens: Budget,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SearchOutput {
+    /// Best first.
+    hits: Vec<FoundRecord>,
+    /// How sure recall is that the first hits answer the query, 0 to 1.
+    confidence: f32,
+    /// How many more hits there are that the answer has no room for.
+    left_out: usize,
+    /// What did not take part in this answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SaveInput {
+    /// One fact, decision, preference or warning, in words that can be understood without this conversation.
+    #[schemars(length(min = 1))]
+    text: String,
+    /// Words to find it by.
+    #[serde(default)]
+    tags: Vec<String>,
+    /// The id of the record that this one supersedes, when something has changed.
+    #[serde(default)]
+    replaces: Option<RecordId>,
+    /// Whose it is; left out, it is kept with the person.
+    #[serde(default)]
+    scope: Option<Parsed<Scope>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GetInput {
+    /// The records' ids, as a search answered them.
+    #[schemars(length(min = 1, max = 10))]
+    ids: Vec<RecordId>,
+    /// For a message: also this many messages before and after it.
+    #[serde(default)]
+    context: Option<Limit<20, 2>>,
+    /// How many tokens the answer may take.
+    #[serde(default)]
+    budget_tokens: Budget,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct GetOutput {
+    /// The records as they are stored, with what stands beside them.
+    records: Vec<Value>,
+    /// Ids that are not there, were forgotten, or for which the answer has no room, each with the reason.
+    missing: Vec<Missing>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Missing {
+    id: String,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ForgetInput {
+    /// The records' ids; when one of them is not there, nothing is done.
+    #[schemars(length(min = 1, max = 100))]
+    ids: Vec<RecordId>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RecordInput {
+    /// What was asked, in the words it was asked in.
+    #[schemars(length(min = 1))]
+    situation: String,
+    /// The tools that were used, in order: their names, or more about each.
+    #[serde(default)]
+    tools: Vec<ToolSaid>,
+    /// How it ended.
+    outcome: Outcome,
+    /// What says that it ended so: a test that passes, an error, the person's word.
+    #[serde(default)]
+    reason: Option<String>,
+    /// What to do, or not to do, next time.
+    #[serde(default)]
+    lesson: Option<String>,
+    /// Errors met on the way.
+    #[serde(default)]
+    errors: Vec<String>,
+    /// Words to find it by.
+    #[serde(default)]
+    tags: Vec<String>,
+    /// Whose it is; left out, it is kept with the person.
+    #[serde(default)]
+    scope: Option<Parsed<Scope>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SessionsInput {
+    /// What was talked about; left out, the newest sessions are listed.
+    #[serde(default)]
+    query: Option<String>,
+    /// The most sessions.
+    #[serde(default)]
+    limit: Limit<20, 5>,
+    /// Only what was said at or after this time.
+    #[serde(default)]
+    since: Option<Parsed<Timestamp>>,
+    /// Only what was said before this time.
+    #[serde(default)]
+    until: Option<Parsed<Timestamp>>,
+    /// How many tokens the answer may take.
+    #[serde(default)]
+    budget_tokens: Budget,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SessionsOutput {
+    sessions: Vec<FoundSession>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FoundSession {
+    /// The session; read it whole as the resource `harness://session/{id}`.
+    session: String,
+    /// What it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    title: Option<String>,
+    /// When it began, or when its first hit was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    when: Option<String>,
+    /// The messages that fit, best first.
+    messages: Vec<FoundRecord>,
+}
+
+/// One tool.
+struct Entry {
+    tool: Tool,
+    call: Call,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Told, Problem>> + Send + 'a>>;
+type Call = for<'a> fn(&'a Backend, Value) -> Running<'a>;
+
+/// What a tool says: for programs, and for a model.
+struct Told {
+    value: Value,
+    text: String,
+    /// Whether the text is what the memory holds: then it is marked, so that it is never taken for something new.
+    recalled: bool,
+}
+
+impl Told {
+    fn new(value: &impl Serialize, text: String, recalled: bool) -> Result<Told, Problem> {
+        Ok(Told { value: serde_json::to_value(value).map_err(|error| Problem::internal(&error))?, text, recalled })
+    }
+}
+
+/// The tools, by name.
+pub(crate) struct Tools(Vec<Entry>);
+
+impl Tools {
+    pub(crate) fn new() -> Tools {
+        let reads = || ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
+        let adds = || ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false);
+        let forgets = ToolAnnotations::new().read_only(false).destructive(true).idempotent(true).open_world(false);
+        Tools(vec![
+            entry::<SearchInput, SearchOutput>(
+                "memory_search",
+                "Search the memory",
+                "Find what was said, decided, tried and learnt before, in any language. Call it before starting a task \
+                 and when an error looks familiar. Answers short passages with ids; memory_get shows a whole record.",
+                reads(),
+                |backend, input| Box::pin(search(backend, input)),
+            ),
+            entry::<SaveInput, Written>(
+                "memory_save",
+                "Save a note",
+                "Keep one fact, decision, preference or warning for later conversations. Say it so that it can be \
+                 understood alone. When it corrects something, name that record in `replaces`.",
+                adds(),
+                |backend, input| Box::pin(save(backend, input)),
+            ),
+            entry::<GetInput, GetOutput>(
+                "memory_get",
+                "Show records",
+                "Show records whole, by the ids that a search answered; messages with those around them.",
+                reads(),
+                |backend, input| Box::pin(get(backend, input)),
+            ),
+            entry::<ForgetInput, Forgot>(
+                "memory_forget",
+                "Forget records",
+                "Forget records when the person asks for it or they are wrong. It can be undone for a while.",
+                forgets,
+                |backend, input| Box::pin(forget(backend, input)),
+            ),
+            entry::<RecordInput, Written>(
+                "experience_record",
+                "Record an experience",
+                "After a task: record what was asked, which tools were used, how it ended and what says so. Failures \
+                 help as much as successes.",
+                adds(),
+                |backend, input| Box::pin(record(backend, input)),
+            ),
+            entry::<SessionsInput, SessionsOutput>(
+                "session_search",
+                "Search conversations",
+                "Find earlier conversations by what was talked about, or list the newest ones.",
+                reads(),
+                |backend, input| Box::pin(sessions(backend, input)),
+            ),
+        ])
+    }
+
+    pub(crate) fn list(&self) -> Vec<Tool> {
+        self.0.iter().map(|entry| entry.tool.clone()).collect()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Tool> {
+        self.0.iter().find(|entry| entry.tool.name == name).map(|entry| entry.tool.clone())
+    }
+
+    /// Calls a tool; `None` when there is none of this name. What it refuses is a result that the model reads.
+    pub(crate) async fn call(&self, backend: &Backend, name: &str, input: JsonObject) -> Option<CallToolResult> {
+        let entry = self.0.iter().find(|entry| entry.tool.name == name)?;
+        Some(match (entry.call)(backend, Value::Object(input)).await {
+            Ok(told) => {
+                let text = if told.recalled { marker::encode(&told.text) } else { told.text };
+                let mut result = CallToolResult::structured(told.value);
+                result.content = vec![ContentBlock::text(text)];
+                result
+            }
+            Err(problem) => CallToolResult::error(vec![ContentBlock::text(problem.to_string())]),
+        })
+    }
+}
+
+/// The JSON Schema of a type, whole in itself.
+fn schema<T: JsonSchema>() -> Arc<JsonObject> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut object = schema.as_object_mut().map(std::mem::take).unwrap_or_default();
+    object.remove("title");
+    object.insert("type".to_owned(), json!("object"));
+    Arc::new(object)
+}
+
+fn entry<I: JsonSchema, O: JsonSchema>(
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    annotations: ToolAnnotations,
+    call: Call,
+) -> Entry {
+    let tool = Tool::new(name, description, schema::<I>())
+        .with_title(title)
+        .with_raw_output_schema(schema::<O>())
+        .with_annotations(annotations);
+    Entry { tool, call }
+}
+
+fn parse<I: DeserializeOwned>(input: Value) -> Result<I, Problem> {
+    serde_json::from_value(input)
+        .map_err(|error| Problem::bad_request(format!("the arguments are not understood: {error}")))
+}
+
+async fn search(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: SearchInput = parse(input)?;
+    let request = RecallRequest {
+        limit: Limit(input.limit.0),
+        kinds: input.kinds,
+        scopes: input.scopes,
+        since: input.since,
+        until: input.until,
+        explain: false,
+        ..RecallRequest::new(input.query)
+    };
+    let answer = backend.recall(request).await?;
+    let (hits, left_out) = render::within(&answer.hits, input.budget_tokens.get());
+    let notes = answer.degraded.iter().filter(|part| part.code != "no-model").map(|part| part.hint.clone()).collect();
+    let text = match hits.as_slice() {
+        [] => "Nothing found.".to_owned(),
+        hits => hits.iter().map(render::line).collect::<Vec<_>>().join("\n\n"),
+    };
+    let recalled = !hits.is_empty();
+    Told::new(&SearchOutput { hits, confidence: answer.confidence, left_out, notes }, text, recalled)
+}
+
+async fn save(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: SaveInput = parse(input)?;
+    let about = About { scope: input.scope, tags: input.tags, replaces: input.replaces, ..About::default() };
+    let written = backend.note(NoteRequest { text: input.text, about }).await?;
+    Told::new(&written, said(&written), false)
+}
+
+fn said(written: &Written) -> String {
+    let mut text = format!("Saved as {} in {}.", written.id, written.scope);
+    if !written.redactions.is_empty() {
+        text.push_str(" Secrets in it were replaced before it was stored.");
+    }
+    text
+}
+
+async fn get(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: GetInput = parse(input)?;
+    if input.ids.is_empty() || input.ids.len() > GET_MAX {
+        return Err(Problem::bad_request(format!("give 1 to {GET_MAX} ids")));
+    }
+    let context = input.context.map_or(0, Limit::get);
+    let (mut records, mut missing, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut left = input.budget_tokens.get();
+    for id in input.ids {
+        match backend.record(id, context).await {
+            Ok(view) => {
+                let text = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
+                let tokens = tokens::at_most(&text);
+                if tokens > left {
+                    let reason = format!("it takes {tokens} tokens: ask for it alone with a greater budget_tokens");
+                    if !records.is_empty() || tokens > ANSWER_TOKENS_MAX as usize {
+                        missing.push(Missing { id: id.to_string(), reason });
+                        continue;
+                    }
+                }
+                left = left.saturating_sub(tokens);
+                records.push(serde_json::to_value(&view).map_err(|error| Problem::internal(&error))?);
+                texts.push(text);
+            }
+            Err(problem) if matches!(problem.status, 404 | 410) => {
+                missing.push(Missing { id: id.to_string(), reason: problem.detail });
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    let recalled = !texts.is_empty();
+    texts.extend(missing.iter().map(|missing| format!("{}: {}", missing.id, missing.reason)));
+    Told::new(&GetOutput { records, missing }, texts.join("\n\n"), recalled)
+}
+
+async fn forget(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: ForgetInput = parse(input)?;
+    let forgot = backend.forget(ForgetRequest { ids: input.ids }).await?;
+    let text = format!("Forgot {}. This can be undone until {}.", forgot.forgotten, forgot.undo_until);
+    Told::new(&forgot, text, false)
+}
+
+async fn record(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: RecordInput = parse(input)?;
+    let request = EpisodeRequest {
+        situation: input.situation,
+        tools: input.tools,
+        outcome: Some(input.outcome),
+        reason: input.reason,
+        lesson: input.lesson,
+        errors: input.errors,
+        about: About { scope: input.scope, tags: input.tags, ..About::default() },
+        ..EpisodeRequest::default()
+    };
+    let written = backend.episode(request).await?;
+    Told::new(&written, said(&written), false)
+}
+
+async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
+    let input: SessionsInput = parse(input)?;
+    let wanted = input.limit.get();
+    let found = match input.query.filter(|query| !query.trim().is_empty()) {
+        None => newest(backend, wanted).await?,
+        Some(query) => {
+            let request = RecallRequest {
+                limit: Limit((wanted * HITS_OF_SESSION_MAX * 2) as u32),
+                kinds: vec![Kind::Message, Kind::Episode],
+                since: input.since,
+                until: input.until,
+                explain: false,
+                ..RecallRequest::new(query)
+            };
+            let answer = backend.recall(request).await?;
+            by_session(&render::within(&answer.hits, input.budget_tokens.get()).0, wanted)
+        }
+    };
+    let text = match found.as_slice() {
+        [] => "No conversation found.".to_owned(),
+        found => found.iter().map(session_text).collect::<Vec<_>>().join("\n\n"),
+    };
+    let recalled = !found.is_empty();
+    Told::new(&SessionsOutput { sessions: found }, text, recalled)
+}
+
+async fn newest(backend: &Backend, wanted: usize) -> Result<Vec<FoundSession>, Problem> {
+    let page = backend.sessions(SessionsQuery { limit: Limit(wanted as u32), ..SessionsQuery::default() }).await?;
+    let entries = page.sessions.into_iter().map(|entry| FoundSession {
+        session: entry.session.id,
+        title: entry.session.title,
+        when: entry.session.started_at.map(|time| time.to_string()),
+        messages: Vec::new(),
+    });
+    Ok(entries.collect())
+}
+
+/// Hits gathered by their sessions, in the order of each one's best.
+fn by_session(hits: &[FoundRecord], wanted: usize) -> Vec<FoundSession> {
+    let mut sessions: Vec<FoundSession> = Vec::new();
+    for hit in hits {
+        let Some(name) = &hit.session else { continue };
+        let place = sessions.iter().position(|session| session.session == *name);
+        let place = match place {
+            Some(place) => place,
+            None if sessions.len() == wanted => continue,
+            None => {
+                let when = Some(hit.when.clone());
+                sessions.push(FoundSession { session: name.clone(), title: None, when, messages: Vec::new() });
+                sessions.len() - 1
+            }
+        };
+        if sessions[place].messages.len() < HITS_OF_SESSION_MAX {
+            sessions[place].messages.push(hit.clone());
+        }
+    }
+    sessions
+}
+
+fn session_text(session: &FoundSession) -> String {
+    let mut text = format!("session {}", session.session);
+    for part in [&session.title, &session.when].into_iter().flatten() {
+        text.push_str(&format!(" · {part}"));
+    }
+    for message in &session.messages {
+        text.push_str(&format!("\n{}", render::line(message)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_says_what_it_takes_and_answers_and_does() {
+        let tools = Tools::new().list();
+        let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
+        assert_eq!(
+            names,
+            ["memory_search", "memory_save", "memory_get", "memory_forget", "experience_record", "session_search"]
+        );
+        for tool in &tools {
+            assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
+            assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object", "{}", tool.name);
+            assert!(tool.annotations.as_ref().unwrap().open_world_hint == Some(false));
+            let text = serde_json::to_string(tool).unwrap();
+            assert!(!text.contains("$ref"), "{}: a schema is whole in itself", tool.name);
+        }
+        let all = serde_json::to_string(&tools).unwrap();
+        assert!(tokens::at_most(&all) < 8_000, "the list of tools takes {} tokens", tokens::at_most(&all));
+    }
+}

@@ -1,0 +1,215 @@
+//! `harness mcp` on standard input and output, with and without a server, and `/mcp` over HTTP.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod home;
+mod server;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use home::Home;
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::Server;
+
+/// A client of one `harness mcp`.
+struct Client {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    id: u64,
+}
+
+impl Client {
+    fn start(home: &Home, arguments: &[&str]) -> Client {
+        let mut client = Client::silent(home, arguments);
+        let hello = json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+        });
+        let welcome = client.ask("initialize", hello);
+        assert_eq!(welcome["protocolVersion"], "2025-11-25");
+        assert!(welcome["instructions"].as_str().unwrap().contains("memory_search"));
+        client.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        client
+    }
+
+    fn silent(home: &Home, arguments: &[&str]) -> Client {
+        let mut child =
+            home.command(&[&["mcp"], arguments].concat()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Client { child, input, output, id: 0 }
+    }
+
+    fn say(&mut self, message: &Value) {
+        writeln!(self.input, "{message}").unwrap();
+        self.input.flush().unwrap();
+    }
+
+    fn answer(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no message: {line:?}"))
+    }
+
+    fn ask(&mut self, method: &str, parameters: Value) -> Value {
+        self.id += 1;
+        self.say(&json!({ "jsonrpc": "2.0", "id": self.id, "method": method, "params": parameters }));
+        let answer = self.answer();
+        assert_eq!(answer["id"], self.id, "{answer}");
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let result = self.ask("tools/call", json!({ "name": tool, "arguments": arguments }));
+        assert_eq!(result["isError"], false, "{tool}: {result}");
+        result["structuredContent"].clone()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn a_client_saves_finds_shows_and_forgets(home: &Home) {
+    let mut client = Client::start(home, &[]);
+    let tools = client.ask("tools/list", json!({}));
+    assert_eq!(tools["tools"].as_array().unwrap().len(), 6);
+    let saved =
+        client.call("memory_save", json!({ "text": "staging deploys need the VPN 部署前先连", "tags": ["ops"] }));
+    let id = saved["id"].as_str().unwrap().to_owned();
+    let found = client.call("memory_search", json!({ "query": "部署" }));
+    assert_eq!((&found["hits"][0]["id"], &found["hits"][0]["tags"]), (&json!(id), &json!(["ops"])));
+    assert_eq!(home.search_ids("VPN"), [id.as_str()], "other processes find it at once");
+    let episode = client.call("experience_record", json!({
+        "situation": "deploy the shop", "tools": ["bash", { "tool": "edit", "ok": true }], "outcome": "failure", "reason": "no VPN",
+    }));
+    let shown = client.call("memory_get", json!({ "ids": [id, episode["id"]] }));
+    assert_eq!((&shown["records"][0]["source"], &shown["records"][1]["outcome"]), (&"mcp".into(), &"failure".into()));
+    let corrected = client.call("memory_save", json!({ "text": "deploys need no VPN now", "replaces": id }));
+    let found = client.call("memory_search", json!({ "query": "deploys VPN" }));
+    assert_eq!(found["hits"][0]["id"], corrected["id"], "the newer statement is first");
+    let resources = client.ask("resources/list", json!({}));
+    assert!(
+        resources["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|resource| resource["uri"] == format!("harness://record/{id}"))
+    );
+    let read = client.ask("resources/read", json!({ "uri": format!("harness://record/{id}") }));
+    assert!(read["contents"][0]["text"].as_str().unwrap().contains("部署前先连"));
+    let health = client.ask("resources/read", json!({ "uri": "harness://health" }));
+    assert!(health["contents"][0]["text"].as_str().unwrap().contains("indexes"));
+    let prompt =
+        client.ask("prompts/get", json!({ "name": "recall", "arguments": { "task": "deploy the shop with the VPN" } }));
+    assert!(prompt["messages"][0]["content"]["text"].as_str().unwrap().contains("deploy the shop"));
+    let forgot = client.call("memory_forget", json!({ "ids": [corrected["id"]] }));
+    assert_eq!(forgot["forgotten"], 1);
+    let missing = client.call("memory_get", json!({ "ids": [corrected["id"]] }));
+    assert_eq!(missing["missing"][0]["id"], corrected["id"]);
+    let wrong = client.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": " " } }));
+    assert_eq!(wrong["isError"], true, "what is refused is for the model to read");
+}
+
+#[test]
+fn a_client_without_a_server_has_the_whole_memory() {
+    let home = Home::new();
+    a_client_saves_finds_shows_and_forgets(&home);
+    home.assert_well();
+}
+
+#[test]
+fn a_client_beside_a_server_uses_it_and_goes_on_when_it_dies() {
+    let mut server = Server::start();
+    a_client_saves_finds_shows_and_forgets(&server.home);
+    let mut client = Client::start(&server.home, &[]);
+    let before = client.call("memory_save", json!({ "text": "said while the server ran" }));
+    let _ = server.child.kill();
+    let _ = server.child.wait();
+    let after = client.call("memory_save", json!({ "text": "said when it was gone" }));
+    let found = client.call("memory_search", json!({ "query": "said server gone" }));
+    let ids: Vec<&Value> = found["hits"].as_array().unwrap().iter().map(|hit| &hit["id"]).collect();
+    assert!(ids.contains(&&before["id"]) && ids.contains(&&after["id"]), "{found}");
+}
+
+#[test]
+fn a_client_is_bound_to_what_it_was_started_with() {
+    let server = Server::start();
+    server.home.run(&["remember", "the pool of the shop is sixty", "--scope", "ana/shop"]);
+    let other = server.home.remember("the pool of ana is fifty");
+    let mut client = Client::start(&server.home, &["--scope", "ana/shop"]);
+    let found = client.call("memory_search", json!({ "query": "pool" }));
+    assert_eq!(found["hits"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(client.call("memory_get", json!({ "ids": [other] }))["records"], json!([]));
+    assert_eq!(client.call("memory_save", json!({ "text": "kept with the shop" }))["scope"], "ana/shop");
+    let refused = client.ask("tools/call", json!({ "name": "memory_forget", "arguments": { "ids": [other] } }));
+    assert_eq!(refused["isError"], true);
+    let mut reader = Client::start(&server.home, &["--read-only"]);
+    let refused = reader.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": "x" } }));
+    assert_eq!(refused["isError"], true);
+}
+
+#[test]
+fn answers_stay_within_their_tokens_and_are_never_stored_as_something_new() {
+    let home = Home::new();
+    for number in 0..30 {
+        home.remember(&format!("pool number {number}: {}", "the pool of connections was raised once more ".repeat(60)));
+    }
+    let mut client = Client::start(&home, &[]);
+    let result = client.ask(
+        "tools/call",
+        json!({
+            "name": "memory_search", "arguments": { "query": "pool of connections", "limit": 30, "budget_tokens": 700 },
+        }),
+    );
+    let found = &result["structuredContent"];
+    assert!(found["hits"][0]["cut"] == true && found["left_out"].as_u64().unwrap() > 0, "{found}");
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert!(harness_recall::tokens::at_most(text) < 900, "{text}");
+    let again = client.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": text } }));
+    assert_eq!(again["isError"], true, "what was recalled is nothing new");
+}
+
+#[tokio::test]
+async fn each_revision_of_the_protocol_is_spoken_over_http() {
+    let server = Server::start();
+    let ask = |body: Value| {
+        server.ask(Method::POST, "/mcp").header("Accept", "application/json, text/event-stream").json(&body)
+    };
+    for revision in ["2025-06-18", "2025-11-25"] {
+        let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
+        } });
+        let welcome: Value = ask(hello).send().await.unwrap().json().await.unwrap();
+        assert_eq!(welcome["result"]["protocolVersion"], revision, "{welcome}");
+        let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
+        let list: Value =
+            ask(list).header("MCP-Protocol-Version", revision).send().await.unwrap().json().await.unwrap();
+        assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 6, "{list}");
+    }
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    });
+    let call = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {
+        "name": "memory_save", "arguments": { "text": "saved by the newest revision" }, "_meta": meta,
+    } });
+    let saved = ask(call)
+        .header("MCP-Protocol-Version", "2026-07-28")
+        .header("Mcp-Method", "tools/call")
+        .header("Mcp-Name", "memory_save");
+    let saved: Value = saved.send().await.unwrap().json().await.unwrap();
+    let id = saved["result"]["structuredContent"]["id"].as_str().unwrap_or_else(|| panic!("{saved}"));
+    assert_eq!(server.found("newest revision").await, [id]);
+    let stranger = server.http.post(format!("{}/mcp", server.url)).json(&json!({})).send().await.unwrap();
+    assert_eq!(stranger.status(), 401);
+    let rebound = ask(json!({})).header("Origin", "http://evil.example").send().await.unwrap();
+    assert_eq!(rebound.status(), 403);
+}
