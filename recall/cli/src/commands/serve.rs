@@ -35,6 +35,11 @@ pub(crate) struct Args {
     openapi: bool,
 }
 
+/// What answering hooks needs of the settings.
+pub(crate) fn hook_settings(app: &App) -> HookSettings {
+    HookSettings { redactor: app.settings.redactor.clone(), prompt_tokens: app.settings.hook_tokens }
+}
+
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if args.openapi {
         let document = serve::openapi_document()?;
@@ -46,7 +51,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         hosts: args.hosts,
         user: app.user(),
         undo_days: app.settings.undo_days,
-        hooks: HookSettings { redactor: app.settings.redactor.clone(), prompt_tokens: app.settings.hook_tokens },
+        hooks: hook_settings(app),
     };
     interrupt::flag();
     serve::run(app.open_engine()?.with_own_model(), options, |file| {

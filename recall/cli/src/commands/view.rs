@@ -46,10 +46,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         hosts: Vec::new(),
         user: app.user(),
         undo_days: app.settings.undo_days,
+        hooks: super::serve::hook_settings(app),
     };
     interrupt::flag();
     std::thread::scope(|threads| {
-        serve::run(app.open_engine()?, options, |file| {
+        serve::run(app.open_engine()?.with_own_model(), options, |file| {
             let (file, no_open, json) = (file.clone(), args.no_open, app.json);
             // The server answers this thread's request while it serves on its own.
             threads.spawn(move || {
