@@ -11,6 +11,9 @@ use crate::tokens;
 /// The most items in a context: a few good ones help, many distract.
 const ITEMS_MAX: usize = 8;
 
+/// Of those, so many may be single messages, where there are episodes, notes or lessons that fit.
+const MESSAGES_MAX: usize = 4;
+
 /// Below this confidence nothing is said. It is the share of the task's weight that the best hit covers.
 const CONFIDENCE_MIN: f32 = 0.3;
 
@@ -25,6 +28,18 @@ const ITEM_CHARS_MAX: usize = 600;
 pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: usize) -> Result<Context> {
     let query = Query { limit: 2 * ITEMS_MAX, mode: Mode::Hybrid, ..Query::new(task) };
     let mut answer = engine.recall(&query, reads)?;
+    // What was said on a topic is a hundred lines, what came of it is one: the one must not drown in the lines.
+    let distilled = Query { kinds: vec![Kind::Episode, Kind::Note, Kind::Lesson], ..query };
+    let distilled = engine.recall(&distilled, reads)?;
+    if distilled.confidence >= CONFIDENCE_MIN {
+        let mut messages = 0;
+        answer.hits.retain(|hit| {
+            messages += usize::from(hit.kind == Kind::Message);
+            hit.kind != Kind::Message || messages <= MESSAGES_MAX
+        });
+        let known: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
+        answer.hits.extend(distilled.hits.into_iter().filter(|hit| !known.contains(&hit.id)));
+    }
     suspicion::clean_first(&mut answer.hits, |hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust));
     let mut context = Context { text: String::new(), records: Vec::new(), tokens: 0, confidence: answer.confidence };
     if answer.confidence < CONFIDENCE_MIN {
