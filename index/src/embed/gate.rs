@@ -47,7 +47,7 @@ pub fn understood_part(embedder: &dyn Embedder, query: &str) -> (f32, Option<Str
 /// The share that is understood, the words that are read with what stands between them, and whether those are all.
 fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
     let query = &query[..query.floor_char_boundary(QUERY_BYTES_MAX)];
-    let (mut known, mut readable, mut all) = (0.0, 0.0, 0.0);
+    let (mut known, mut readable, mut all, mut words) = (0.0, 0.0, 0.0, 0.0);
     let (mut part, mut whole, mut kept_to) = (String::new(), true, 0);
     for (at, word) in query.unicode_word_indices() {
         let letters = word.chars().filter_map(Script::of);
@@ -77,13 +77,15 @@ fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
         }
         whole &= share_read;
         known += counts * share;
+        // A long word is one word still.
+        words += counts.min(1.0) * share;
         readable += if share_read { counts } else { 0.0 };
         all += counts;
     }
     if all <= 0.0 {
         return (0.0, part, whole);
     }
-    let apart = if readable > 0.0 { known / readable * (known / WORDS_ENOUGH).min(1.0) } else { 0.0 };
+    let apart = if readable > 0.0 { known / readable * (words / WORDS_ENOUGH).min(1.0) } else { 0.0 };
     ((known / all).max(apart), part, whole)
 }
 
