@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let text = if given {
             "I connect the VPN first, as last time."
         } else {
-            "It timed out.\nLESSON: connect the VPN first"
+            "It timed out.\nLESSON: to deploy to staging, connect the VPN first"
         };
         Reply { text: text.to_owned(), ..Reply::default() }
     });
