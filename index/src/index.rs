@@ -170,6 +170,9 @@ pub struct Candidate {
 pub struct Found {
     /// The candidates, best first.
     pub candidates: Vec<Candidate>,
+    /// What a match of a word that no other record has would score, where scores are such sums; else 0. Scores of
+    /// different searches compare in this measure.
+    pub rarest: f32,
     /// How many changes the index is behind the store. They took part, except for `unsearched`.
     pub lag: u64,
     /// How many of the changes the index is behind by were too many to take part.

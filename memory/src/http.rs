@@ -318,7 +318,7 @@ impl Memory for HttpMemory {
 
     fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context>> {
         Box::pin(async move {
-            let nothing = Context { text: String::new(), records: Vec::new(), tokens: 0, confidence: 0.0 };
+            let nothing = Context::default();
             let scopes = self.scopes(None);
             if scopes.is_empty() || budget_tokens == 0 {
                 return Ok(nothing);

@@ -82,6 +82,8 @@ pub struct Query {
     pub mode: Mode,
     /// The present, for priors and expiry; `None` is the system's clock.
     pub now: Option<Timestamp>,
+    /// Whether signs in the text are text like everything else: a task that quotes does so for its own reasons.
+    pub plain: bool,
 }
 
 impl Query {
@@ -97,6 +99,7 @@ impl Query {
             until: None,
             mode: Mode::default(),
             now: None,
+            plain: false,
         }
     }
 }
@@ -193,6 +196,14 @@ pub struct Hit {
     pub why: BTreeMap<String, Why>,
 }
 
+impl Hit {
+    /// An episode's tools in order, each with how many times it was used in a row.
+    pub fn tool_course(&self) -> Vec<(&str, usize)> {
+        let runs = self.tools.chunk_by(|one, next| one.tool == next.tool);
+        runs.map(|run| (run[0].tool.as_str(), run.len())).collect()
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -234,7 +245,7 @@ pub struct Why {
 }
 
 /// The packed block for a prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Context {
     /// The block with its marker; empty when there is nothing worth saying.
@@ -245,6 +256,9 @@ pub struct Context {
     pub tokens: usize,
     /// How sure recall is that it helps, 0 to 1.
     pub confidence: f32,
+    /// What did not take part, and what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degraded>,
 }
 
 /// A memory bound to what it may read and where it may write.

@@ -8,27 +8,32 @@ use harness_memory::memory::{Degraded, HITS_MAX, QUERY_BYTES_MAX};
 use harness_memory::{Answer, Mode, Query, ReadSet, Row, Store};
 use jiff::Timestamp;
 
-use crate::arms::{self, Asked};
+use crate::arms::{self, Asked, Worded};
+use crate::confidence::Evidence;
 use crate::error::{Error, Result};
 use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
+use crate::rerank::Reranking;
 use crate::weights::Weights;
-use crate::{confidence, conversation, copies, credit, current, fusion, hit, named, outcome, when};
+use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, situations, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
 const CANDIDATES_SPARE: usize = 30;
 
+/// What an answer is drawn from.
+pub(crate) struct Arms<'e> {
+    pub(crate) store: &'e dyn Store,
+    pub(crate) text: &'e TextIndex,
+    pub(crate) meaning: &'e Meaning,
+    pub(crate) reranking: Option<&'e Reranking>,
+    /// What runs say about records.
+    pub(crate) credit: &'e Credit,
+}
+
 /// The answer to a query within a read set.
-pub(crate) fn recall(
-    store: &dyn Store,
-    text: &TextIndex,
-    meaning: &Meaning,
-    weights: &Weights,
-    query: &Query,
-    reads: &ReadSet,
-    credit: &Credit,
-) -> Result<Answer> {
+pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &ReadSet) -> Result<Answer> {
+    let Arms { store, text, meaning, reranking, credit } = *arms;
     if query.text.trim().is_empty() {
         return Err(Error::EmptyQuery);
     }
@@ -48,57 +53,69 @@ pub(crate) fn recall(
         until: query.until,
     };
     let days = when::days(question, now);
-    let asked = Asked { text: question, filter, limit: (limit + CANDIDATES_SPARE).max(weights.candidates) };
+    let wanted = (limit + CANDIDATES_SPARE).max(weights.candidates);
+    let asked = Asked { text: question, filter, limit: wanted, plain: query.plain };
     let text_arm = |answer: &mut Answer| {
-        let mut candidates = arms::text(store, text, &asked, answer);
+        let mut worded = arms::text(store, text, &asked, answer);
         for days in &days {
-            arms::text_of_days(store, text, &asked, *days, &mut candidates, answer);
+            arms::text_of_days(store, text, &asked, *days, &mut worded.candidates, answer);
         }
-        candidates
+        worded
     };
-    let proposals = match query.mode {
-        Mode::Text => arms::alone(TEXT, text_arm(&mut answer)),
+    let (Worded { candidates, rarest }, said) = match query.mode {
+        Mode::Text => (text_arm(&mut answer), None),
         // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
-        Mode::Vector => meaning.ask(store, &asked, true, &mut answer)?.map_or_else(Vec::new, fusion::meaning_alone),
+        Mode::Vector => (Worded::default(), meaning.ask(store, &asked, true, &mut answer)?),
         Mode::Hybrid => {
             // Text answers while the question's vector is made, here or elsewhere.
             let mut beside = Answer::default();
-            let (candidates, said) = std::thread::scope(|scope| {
+            let (worded, said) = std::thread::scope(|scope| {
                 let said = scope.spawn(|| meaning.ask(store, &asked, false, &mut beside));
-                let candidates = text_arm(&mut answer);
-                (candidates, said.join())
+                let worded = text_arm(&mut answer);
+                (worded, said.join())
             });
             answer.lag.extend(beside.lag);
             answer.degraded.extend(beside.degraded);
-            match said {
-                Ok(Ok(Some(said))) => {
-                    let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
-                    let nearness = said.scores(&rows);
-                    fusion::fuse(candidates, &said, &nearness, TextQuery::parse(question).has_operators())
-                }
-                Ok(Ok(None)) => arms::alone(TEXT, candidates),
-                Ok(Err(error)) => return Err(error),
+            let said = said.unwrap_or_else(|_| {
                 // A bug of ours; text answers all the same.
-                Err(_) => {
-                    answer.degraded.push(Degraded {
-                        arm: VECTOR.to_owned(),
-                        code: "failed".to_owned(),
-                        hint: "searching by meaning ended early; searched by text only".to_owned(),
-                    });
-                    arms::alone(TEXT, candidates)
-                }
-            }
+                answer.degraded.push(Degraded {
+                    arm: VECTOR.to_owned(),
+                    code: "failed".to_owned(),
+                    hint: "searching by meaning ended early; searched by text only".to_owned(),
+                });
+                Ok(None)
+            });
+            (worded, said?)
+        }
+    };
+    let said = said.map(|said| {
+        let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
+        let nearness = said.scores(&rows);
+        let agreed = fusion::agreement(&candidates, &said, &nearness, weights);
+        (said, nearness, agreed)
+    });
+    let meant = said.as_ref().map(|(said, _, agreed)| (said, *agreed));
+    answer.confidence = Evidence::of(&candidates, rarest, meant).confidence(weights);
+    let proposals = match said {
+        None => arms::alone(TEXT, candidates),
+        Some((said, ..)) if query.mode == Mode::Vector => fusion::meaning_alone(said),
+        Some((said, nearness, agreed)) => {
+            let only_text = !query.plain && TextQuery::parse(question).has_operators();
+            fusion::fuse(candidates, &said, &nearness, agreed, only_text, weights)
         }
     };
     // The index was asked for what may be read; what the store says now decides.
-    answer.confidence = confidence::of(&proposals, weights);
     let admission = Admission { filter, now };
     let mut ranked = ranked::load(store, proposals, &admission, &mut answer.degraded)?;
     conversation::weigh_roles(&mut ranked, weights);
     conversation::spread(store, &mut ranked, &admission, weights, &mut answer.degraded)?;
+    if let Some(reranking) = reranking {
+        reranking.rerank(&mut ranked, question, &mut answer.degraded);
+    }
     named::prefer(&mut ranked, question, weights);
     when::prefer(&mut ranked, &days, weights);
     when::prefer_recent(&mut ranked, now, weights);
+    situations::share(&mut ranked, weights);
     outcome::prefer_successes(&mut ranked, weights);
     credit::weigh(&mut ranked, credit);
     let replaced_by = current::successors(store, &ranked)?;

@@ -19,11 +19,23 @@ pub(crate) struct Asked<'q> {
     pub(crate) filter: Filter<'q>,
     /// The most candidates of each arm.
     pub(crate) limit: usize,
+    /// Whether signs in the question are text like everything else.
+    pub(crate) plain: bool,
+}
+
+/// What the text index proposes.
+#[derive(Default)]
+pub(crate) struct Worded {
+    /// Best first.
+    pub(crate) candidates: Vec<Candidate>,
+    /// What a match of a word that no other record has scores.
+    pub(crate) rarest: f32,
 }
 
 /// The candidates of the text index, best first.
-pub(crate) fn text(store: &dyn Store, index: &TextIndex, asked: &Asked, answer: &mut Answer) -> Vec<Candidate> {
-    let search = Search { text: asked.text, plain: false, vector: None, filter: asked.filter, limit: asked.limit };
+pub(crate) fn text(store: &dyn Store, index: &TextIndex, asked: &Asked, answer: &mut Answer) -> Worded {
+    let search =
+        Search { text: asked.text, plain: asked.plain, vector: None, filter: asked.filter, limit: asked.limit };
     match index.search(store, &search) {
         Ok(found) => {
             answer.lag.insert(index.name().to_owned(), found.lag);
@@ -42,7 +54,7 @@ pub(crate) fn text(store: &dyn Store, index: &TextIndex, asked: &Asked, answer: 
                 code: cut.code.to_owned(),
                 hint: cut.hint,
             }));
-            found.candidates
+            Worded { candidates: found.candidates, rarest: found.rarest }
         }
         Err(error) => {
             answer.degraded.push(Degraded {
@@ -50,7 +62,7 @@ pub(crate) fn text(store: &dyn Store, index: &TextIndex, asked: &Asked, answer: 
                 code: "failed".to_owned(),
                 hint: format!("the text index did not answer ({error}): run `harness index rebuild`"),
             });
-            Vec::new()
+            Worded::default()
         }
     }
 }
@@ -77,10 +89,10 @@ pub(crate) fn text_of_days(
         ..asked.filter
     };
     let spelled = format!("{} {}", asked.text, days.spelled());
-    let asked = Asked { text: &spelled, filter, limit: asked.limit };
+    let asked = Asked { text: &spelled, filter, ..*asked };
     // What cut or failed the search among everything was said there.
     let said = answer.degraded.len();
-    let found = text(store, index, &asked, answer);
+    let found = text(store, index, &asked, answer).candidates;
     answer.degraded.truncate(said);
     let known: HashSet<Row> = candidates.iter().map(|candidate| candidate.row).collect();
     let last = candidates.last().map(|candidate| candidate.score);

@@ -1,46 +1,101 @@
 //! How sure recall is that the first hits answer the question.
+//!
+//! A probability: of questions with the confidence 0.5, as many belong to what is remembered as belong elsewhere, where
+//! both are asked as often. It is drawn from what the arms say before anything else orders the answer, in which a turn
+//! may stand first for its neighbours' sake.
 
-use crate::ranked::Proposal;
+use harness_index::Candidate;
+
+use crate::meaning::Said;
 use crate::weights::Weights;
 
-/// So many proposals are looked at for one that covers more than the first.
-const LOOKED_AT: usize = 5;
+/// A subject that is there is spoken of more than once: how well the hit at this place matches counts, too.
+const SECOND_LOOK: usize = 4;
 
-/// So far down the list its shape is looked at: where the scores fall off, something stands out.
-const SHAPE_PLACE: usize = 10;
+/// What speaks for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Evidence {
+    /// The share of the question that the first candidate of text covers.
+    coverage: f32,
+    /// The scores of the first candidate and of a later one, in matches of the rarest word.
+    mass: [f32; 2],
+    /// What meaning says, where it takes part.
+    meant: Option<Meant>,
+}
 
-/// 0 to 1, from the share of the question that the first proposals cover and from how far the first stands out.
-///
-/// Of the arms' proposals and not of the final order, in which a turn may stand first for its neighbours' sake.
-pub(crate) fn of(proposals: &[Proposal], weights: &Weights) -> f32 {
-    let Some(first) = proposals.first() else { return 0.0 };
-    let most = proposals.iter().take(LOOKED_AT).map(|proposal| proposal.coverage).fold(0.0, f32::max);
-    let apart = 1.0 - proposals.get(SHAPE_PLACE).map_or(0.0, |later| later.score);
-    let [of_first, of_most, of_shape] = weights.confidence;
-    // What covers nothing is no answer, however far it stands out.
-    let shape = apart * first.coverage.sqrt();
-    (of_first * first.coverage + of_most * most + of_shape * shape).clamp(0.0, 1.0)
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Meant {
+    /// How near the nearest is, from what is near on average (0) to the same (1).
+    near: f32,
+    /// How far the space has a meaning for this question.
+    agreed: f32,
+}
+
+impl Evidence {
+    /// What both arms say. `rarest` is what a match of the rarest word scores; `agreed` how far the arms agree.
+    pub(crate) fn of(text: &[Candidate], rarest: f32, said: Option<(&Said, f32)>) -> Evidence {
+        let mass = |place: usize| match text.get(place) {
+            Some(candidate) if rarest > 0.0 => candidate.score / rarest,
+            _ => 0.0,
+        };
+        let meant = said.and_then(|(said, agreed)| {
+            let nearest = said.meant.found.candidates.first()?.score;
+            let mean = said.meant.background.mean.clamp(0.0, 0.99);
+            Some(Meant { near: said.understood * ((nearest - mean) / (1.0 - mean)).max(0.0), agreed })
+        });
+        Evidence {
+            coverage: text.first().map_or(0.0, |candidate| candidate.coverage.clamp(0.0, 1.0)),
+            mass: [mass(0), mass(SECOND_LOOK)],
+            meant,
+        }
+    }
+
+    /// 0 to 1; 0 where nothing was found.
+    pub(crate) fn confidence(&self, weights: &Weights) -> f32 {
+        let [first, later] = self.mass;
+        let [bias, coverage, of_first, of_later] = weights.confidence;
+        let text = bias + coverage * self.coverage + of_first * first + of_later * later;
+        let sum = match self.meant {
+            None if self.coverage == 0.0 => return 0.0,
+            None => text,
+            // Meaning alone.
+            Some(Meant { near, .. }) if self.coverage == 0.0 => {
+                let [bias, of_near] = weights.confidence_meaning;
+                bias + of_near * near
+            }
+            Some(Meant { near, agreed }) => {
+                let [bias, coverage, of_first, of_later, of_near] = weights.confidence_hybrid;
+                let both = bias + coverage * self.coverage + of_first * first + of_later * later + of_near * near;
+                agreed * both + (1.0 - agreed) * text
+            }
+        };
+        1.0 / (1.0 + (-sum).exp())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use harness_memory::Row;
 
     use super::*;
 
-    fn proposals(coverages: &[f32]) -> Vec<Proposal> {
-        let one = |&coverage: &f32| Proposal { row: Row(1), score: 1.0, coverage, passage: None, why: BTreeMap::new() };
-        coverages.iter().map(one).collect()
+    fn of(candidates: &[(f32, f32)]) -> f32 {
+        let one = |&(score, coverage): &(f32, f32)| Candidate {
+            row: Row(1),
+            score,
+            coverage,
+            passage: None,
+            why: String::new(),
+        };
+        let candidates: Vec<Candidate> = candidates.iter().map(one).collect();
+        Evidence::of(&candidates, 5.0, None).confidence(&Weights::default())
     }
 
     #[test]
     fn nothing_found_is_no_confidence_and_more_covered_is_more() {
-        let weights = Weights::default();
-        let of = |coverages: &[f32]| of(&proposals(coverages), &weights);
         assert_eq!(of(&[]), 0.0);
-        assert_eq!(of(&[0.0]), 0.0);
-        assert!(of(&[0.9]) > of(&[0.4]) && of(&[1.0]) <= 1.0);
+        assert_eq!(of(&[(0.0, 0.0)]), 0.0);
+        assert!(of(&[(9.0, 0.9)]) > of(&[(9.0, 0.4)]) && of(&[(50.0, 1.0); 9]) <= 1.0);
+        assert!(of(&[(12.0, 0.5)]) > of(&[(3.0, 0.5)]), "several words say more than one");
     }
 }

@@ -1,74 +1,110 @@
 //! Packing what is worth saying about a task into a token budget.
+//!
+//! Few items help and many distract: an item must come near to the best one, and count beside what was chosen
+//! already (maximal marginal relevance: what another item says too is worth less), so that a context does not say
+//! one thing five times. Text is a view: nothing that is rendered here is ever parsed back.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use harness_memory::{Context, Hit, Kind, Mode, Origin, Outcome, Query, ReadSet, RecordId, Trust, marker, suspicion};
+use harness_memory::id::IdPrefix;
+use harness_memory::{
+    Answer, Context, Hit, Kind, Origin, Outcome, Query, ReadSet, RecordId, Store, Trust, marker, suspicion,
+};
+use jiff::Timestamp;
 
+use crate::copies::words;
+use crate::current::alike;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tokens;
+use crate::weights::Weights;
 
-/// The most items in a context: a few good ones help, many distract.
-const ITEMS_MAX: usize = 8;
+/// So many hits are looked at for them: some say what others say.
+const LOOKED_AT: usize = 24;
 
-/// Of those, so many may be single messages, where there are episodes, notes or lessons that fit.
+/// Of the items of a context so many may be single messages, where there are episodes, notes or lessons that fit.
 const MESSAGES_MAX: usize = 4;
 
-/// Below this confidence nothing is said. It is the share of the task's weight that the best hit covers.
-const CONFIDENCE_MIN: f32 = 0.3;
+/// The longest text of one item, in characters: about a hundred words.
+const ITEM_CHARS_MAX: usize = 500;
 
-/// The longest text of one item, in characters.
-const ITEM_CHARS_MAX: usize = 600;
+/// An item that does not fit as it is is tried with its best passage alone, which is about so long.
+const BRIEF_CHARS_MAX: usize = 160;
 
-/// The context for a task: the best hits that fit into the budget, inside the marker: rules first, then what worked,
-/// what is known, what outsiders said, and last what failed, each part under its own heading and best first.
+/// The most tools that are named of an episode.
+const TOOLS_MAX: usize = 8;
+
+/// The most words of the task that an item says it is there for.
+const REASON_WORDS_MAX: usize = 4;
+
+/// An item names its record by the beginning of its id that no other record has, of at least so many characters:
+/// whole groups, so that it can be copied into `harness recall show`.
+const ID_CHARS: [usize; 3] = [13, 18, 23];
+
+/// What stands before the items.
+const HEADING: &str = "Known from before, best first (`harness recall show ID` says more):\n";
+
+/// The context for a task, which is the query's text: the best hits that fit into the budget, inside the marker: rules
+/// first, then what worked, what is known, what outsiders said, and last what failed, each part under its own heading
+/// and best first. What runs have shown to be harmful is left out.
 ///
-/// The same records, the same task and the same clock give the same bytes. The text is empty when
-/// nothing is known well enough, or when not even one item fits. What runs have shown to be harmful is left out.
-pub(crate) fn pack(engine: &Engine, reads: &ReadSet, task: &str, budget_tokens: usize) -> Result<Context> {
-    let query = Query { limit: 2 * ITEMS_MAX, mode: Mode::Hybrid, ..Query::new(task) };
+/// The same records, the same arms, the same task and the same `now` give the same bytes. The text is empty when
+/// nothing is known well enough, or when not even one item fits.
+pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_tokens: usize) -> Result<Context> {
+    let weights = engine.weights();
+    // A task that was itself given memories is about the rest of it.
+    let task = marker::strip(&query.text).text;
+    if task.trim().is_empty() {
+        return Err(Error::EmptyQuery);
+    }
+    let query = Query { text: task.into_owned(), limit: LOOKED_AT, plain: true, ..query.clone() };
     let mut answer = engine.recall(&query, reads)?;
-    // What was said on a topic is a hundred lines, what came of it is one: the one must not drown in the lines.
-    let distilled = Query { kinds: vec![Kind::Episode, Kind::Note, Kind::Lesson], ..query };
-    let distilled = engine.recall(&distilled, reads)?;
-    if distilled.confidence >= CONFIDENCE_MIN {
-        let mut messages = 0;
-        answer.hits.retain(|hit| {
-            messages += usize::from(hit.kind == Kind::Message);
-            hit.kind != Kind::Message || messages <= MESSAGES_MAX
-        });
-        let known: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
-        answer.hits.extend(distilled.hits.into_iter().filter(|hit| !known.contains(&hit.id)));
+    if query.kinds.is_empty() {
+        distil(engine, query, reads, &mut answer)?;
     }
     suspicion::clean_first(&mut answer.hits, |hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust));
-    let mut context = Context { text: String::new(), records: Vec::new(), tokens: 0, confidence: answer.confidence };
-    if answer.confidence < CONFIDENCE_MIN {
+    let mut context = Context { confidence: answer.confidence, degraded: answer.degraded, ..Context::default() };
+    if answer.confidence < weights.silence {
         return Ok(context);
     }
     let ids: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
-    let allowed = engine.credit()?.allowed(&ids);
-    let mut chosen: Vec<&Hit> = Vec::new();
-    for (hit, _) in answer
-        .hits
-        .iter()
-        .zip(allowed)
-        .filter(|(hit, allowed)| *allowed && hit.trust != Trust::Quarantined && hit.replaced_by.is_none())
-    {
-        if chosen.len() == ITEMS_MAX {
-            break;
-        }
-        chosen.push(hit);
-        let text = marker::encode(&body(&chosen));
-        let tokens = tokens::at_most(&text);
-        if tokens > budget_tokens {
+    let mut allowed = engine.credit()?.allowed(&ids).into_iter();
+    answer.hits.retain(|_| allowed.next().unwrap_or(true));
+    let mut chosen: Vec<(&Hit, String)> = Vec::new();
+    for hit in choose(&answer.hits, weights) {
+        let id = short_id(&**engine.store(), hit.id)?;
+        for chars in [ITEM_CHARS_MAX, BRIEF_CHARS_MAX] {
+            chosen.push((hit, item(hit, &id, chars)));
+            let text = marker::encode(&body(&chosen));
+            let tokens = tokens::at_most(&text);
+            if tokens <= budget_tokens {
+                context.text = text;
+                context.tokens = tokens;
+                break;
+            }
             chosen.pop();
-            continue;
         }
-        context.text = text;
-        context.tokens = tokens;
     }
-    context.records = chosen.iter().map(|hit| hit.id).collect();
+    context.records = chosen.iter().map(|(hit, _)| hit.id).collect();
     Ok(context)
+}
+
+/// What was said on a topic is a hundred lines, what came of it is one: the one must not drown in the lines.
+fn distil(engine: &Engine, query: Query, reads: &ReadSet, answer: &mut Answer) -> Result<()> {
+    let distilled = Query { kinds: vec![Kind::Episode, Kind::Note, Kind::Lesson], ..query };
+    let distilled = engine.recall(&distilled, reads)?;
+    if distilled.confidence < engine.weights().silence {
+        return Ok(());
+    }
+    let mut messages = 0;
+    answer.hits.retain(|hit| {
+        messages += usize::from(hit.kind == Kind::Message);
+        hit.kind != Kind::Message || messages <= MESSAGES_MAX
+    });
+    let known: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
+    answer.hits.extend(distilled.hits.into_iter().filter(|hit| !known.contains(&hit.id)));
+    Ok(())
 }
 
 /// The parts of a context, in their order.
@@ -110,53 +146,180 @@ impl Part {
     }
 }
 
-fn body(chosen: &[&Hit]) -> String {
-    let mut body = String::new();
+/// The items under the headings of their parts, each part best first.
+fn body(chosen: &[(&Hit, String)]) -> String {
+    let mut body = HEADING.to_owned();
     for part in Part::ALL {
-        let mut hits = chosen.iter().filter(|hit| Part::of(hit) == part).peekable();
-        if hits.peek().is_some() {
+        let mut items = chosen.iter().filter(|(hit, _)| Part::of(hit) == part).peekable();
+        if items.peek().is_some() {
             body.push_str(part.heading());
             body.push('\n');
         }
-        hits.for_each(|hit| body.push_str(&item(hit)));
+        items.for_each(|(_, item)| body.push_str(item));
     }
     body
 }
 
-/// One item: what it is, where it is from, when, and what it says.
-fn item(hit: &Hit) -> String {
-    let mut text = String::new();
-    let what = match (hit.kind, hit.outcome) {
-        (Kind::Episode, Some(Outcome::Success)) => "what worked",
-        (Kind::Episode, Some(Outcome::Failure)) => "what failed, not to be repeated",
-        (Kind::Episode, _) => "what was tried, outcome unknown",
-        (kind, _) => kind.word(),
-    };
-    let day = hit.created_at.strftime("%Y-%m-%d");
-    let _ = write!(text, "- [{what}; {day}; from {}; id {}] ", hit.source, hit.id);
-    let start = hit.passage.map_or(0, |span| span.start);
-    let words = if hit.text.chars().count() <= ITEM_CHARS_MAX { &hit.text } else { &hit.text[start..] };
-    push_line(&mut text, words);
-    if !hit.tools.is_empty() {
-        let tools: Vec<&str> = hit.tools.iter().map(|used| used.tool.as_str()).collect();
-        let _ = write!(text, " (tools: {})", tools.join(" → "));
+/// The hits that are worth saying, in their order.
+fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
+    let sayable = |hit: &Hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none();
+    let said: Vec<HashSet<String>> = hits.iter().map(|hit| words(&hit.text).into_iter().collect()).collect();
+    let mut left: Vec<usize> = (0..hits.len()).filter(|&at| sayable(&hits[at])).collect();
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < weights.context_items {
+        let worth = |&at: &usize| {
+            let told = chosen.iter().map(|&other| same(&hits[at], &said[at], &hits[other], &said[other]));
+            hits[at].score * (1.0 - weights.redundancy * told.fold(0.0, f32::max))
+        };
+        // Of equals the first: the last of them in reverse order.
+        let best = left.iter().map(worth).enumerate().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        match best {
+            Some((at, worth)) if worth >= weights.worth_saying => chosen.push(left.remove(at)),
+            _ => break,
+        }
     }
-    if let Some(reason) = &hit.reason {
-        text.push_str(" (");
-        push_line(&mut text, reason);
-        text.push(')');
+    chosen.sort_unstable();
+    chosen.into_iter().map(|at| &hits[at]).collect()
+}
+
+/// How far two hits say the same, 0 to 1.
+fn same(one: &Hit, said: &HashSet<String>, other: &Hit, words: &HashSet<String>) -> f32 {
+    // The same situation that ended otherwise is another thing to know.
+    if one.outcome == other.outcome { alike(said, words) } else { 0.5 * alike(said, words) }
+}
+
+/// The shortest beginning of an id that names one record of this store.
+fn short_id(store: &dyn Store, id: RecordId) -> Result<String> {
+    let whole = id.to_string();
+    for chars in ID_CHARS {
+        let Some(start) = whole.get(..chars) else { break };
+        let Ok(prefix) = start.parse::<IdPrefix>() else { continue };
+        if store.find(prefix, 2)?.len() < 2 {
+            return Ok(start.to_owned());
+        }
     }
-    text.push('\n');
+    Ok(whole)
+}
+
+/// One item: when, what it is and who said it, what it says, and in brackets why it is there and where it is from.
+fn item(hit: &Hit, id: &str, chars_max: usize) -> String {
+    let mut text = format!("- {} {}: ", day(hit.created_at), title(hit));
+    push_line(&mut text, excerpt(hit, chars_max), chars_max);
+    if hit.kind == Kind::Episode {
+        push_course(&mut text, hit);
+    }
+    text.push_str(" [");
+    push_reason(&mut text, hit);
+    let _ = writeln!(text, "{} {id}]", line(&hit.source));
     text
 }
 
-/// Appends words on one line, cut at the limit of an item.
-fn push_line(text: &mut String, words: &str) {
-    for (at, c) in words.trim().chars().enumerate() {
-        if at == ITEM_CHARS_MAX {
-            text.push('…');
-            return;
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+/// What the record is, in a word or two: the speaker of what was said, the outcome of what was tried.
+fn title(hit: &Hit) -> String {
+    let what = match (hit.kind, hit.outcome, &hit.speaker, hit.role) {
+        (Kind::Episode, Some(Outcome::Success), ..) => "worked before".to_owned(),
+        (Kind::Episode, Some(Outcome::Failure), ..) => "failed before, do not repeat".to_owned(),
+        (Kind::Episode, ..) => "tried before, outcome unknown".to_owned(),
+        (Kind::Message, _, Some(speaker), _) => line(speaker),
+        (Kind::Message, _, None, Some(role)) => role.to_string(),
+        (kind, ..) => kind.word().to_owned(),
+    };
+    match hit.trust {
+        Trust::Untrusted | Trust::Quarantined => format!("{what} (not trusted)"),
+        Trust::Trusted | Trust::Plain => what,
+    }
+}
+
+/// The tools of an episode, its reason and its copies.
+fn push_course(text: &mut String, hit: &Hit) {
+    let tools = hit.tool_course();
+    let course: Vec<String> = tools
+        .iter()
+        .take(TOOLS_MAX)
+        .map(|(tool, times)| if *times > 1 { format!("{} ×{times}", line(tool)) } else { line(tool) })
+        .collect();
+    let more = if tools.len() > TOOLS_MAX { " → …" } else { "" };
+    let reason = hit.reason.as_deref().map(line).filter(|reason| !reason.is_empty());
+    match (course.is_empty(), reason) {
+        (true, None) => {}
+        (true, Some(reason)) => push_part(text, "because: ", &reason),
+        (false, None) => push_part(text, "", &format!("{}{more}", course.join(" → "))),
+        (false, Some(reason)) => push_part(text, "", &format!("{}{more}; because: {reason}", course.join(" → "))),
+    }
+}
+
+fn push_part(text: &mut String, before: &str, words: &str) {
+    text.push_str(" (");
+    text.push_str(before);
+    push_line(text, words, BRIEF_CHARS_MAX);
+    text.push(')');
+}
+
+/// Why it is there, in few words.
+fn push_reason(text: &mut String, hit: &Hit) {
+    if hit.copies > 0 {
+        let _ = write!(text, "said {} times; ", hit.copies + 1);
+    }
+    let matched = hit.why.get("text").map_or("", |why| why.words.as_str());
+    // Of a word and its stem, the one that the text has.
+    let text_words = hit.text.to_lowercase();
+    let has =
+        |word: &&str| text_words.split(|c: char| !c.is_alphanumeric()).any(|said| said == *word) || !word.is_ascii();
+    let as_said: Vec<String> = matched.split_whitespace().filter(has).take(REASON_WORDS_MAX).map(line).collect();
+    let matched = match as_said.is_empty() {
+        true => matched.split_whitespace().take(REASON_WORDS_MAX).map(line).collect(),
+        false => as_said,
+    };
+    if !matched.is_empty() {
+        let _ = write!(text, "matches {}; ", matched.join(" "));
+    } else if hit.why.contains_key("vector") {
+        text.push_str("near in meaning; ");
+    } else if hit.why.contains_key("neighbours") {
+        text.push_str("beside a match; ");
+    }
+    if hit.why.contains_key("named") {
+        text.push_str("named in the task; ");
+    }
+    if hit.why.contains_key("date") {
+        text.push_str("of the day asked for; ");
+    }
+}
+
+/// The whole text, or the part of it that begins with the best passage.
+fn excerpt(hit: &Hit, chars_max: usize) -> &str {
+    if hit.text.chars().count() <= chars_max {
+        return &hit.text;
+    }
+    let start = hit.passage.map_or(0, |span| span.start);
+    hit.text.get(start..).unwrap_or(&hit.text)
+}
+
+/// Words on one line.
+fn line(words: &str) -> String {
+    let mut text = String::new();
+    push_line(&mut text, words, BRIEF_CHARS_MAX);
+    text
+}
+
+/// Appends words on one line, blanks folded, cut at so many characters.
+fn push_line(text: &mut String, words: &str, chars_max: usize) {
+    let mut chars = 0;
+    for (at, word) in words.split_whitespace().enumerate() {
+        if at > 0 {
+            text.push(' ');
+            chars += 1;
         }
-        text.push(if c.is_control() { ' ' } else { c });
+        for c in word.chars() {
+            if chars >= chars_max {
+                text.push('…');
+                return;
+            }
+            text.push(if c.is_control() { '\u{fffd}' } else { c });
+            chars += 1;
+        }
     }
 }

@@ -164,7 +164,6 @@ fn settle(ranked: &mut [Ranked], best: f32) {
     }
     let factor = best / most;
     for hit in ranked.iter_mut().filter(|hit| is_turn(hit)) {
-        hit.score *= factor;
-        hit.why.values_mut().for_each(|why| why.weight *= factor);
+        hit.settle(factor);
     }
 }

@@ -93,14 +93,29 @@ fn told(hit: &Ranked, replaced_by: &HashMap<RecordId, RecordId>) -> Option<Told>
 }
 
 /// The share of the shorter text's words that the other has, small words left out.
-fn alike(one: &HashSet<String>, other: &HashSet<String>) -> f32 {
+pub(crate) fn alike(one: &HashSet<String>, other: &HashSet<String>) -> f32 {
     let said = |words: &HashSet<String>| words.iter().filter(|word| !is_small(word)).count();
     let both = one.intersection(other).filter(|word| !is_small(word)).count();
     let shorter = said(one).min(said(other));
     if shorter == 0 { 0.0 } else { both as f32 / shorter as f32 }
 }
 
-/// Whether a word of a script with blanks is too short to say much.
+/// Short words that tell no statements apart: function words of English.
+const SMALL_WORDS: [&str; 55] = [
+    "a", "i", "s", "t", "d", "m", "am", "an", "as", "at", "be", "by", "do", "go", "he", "if", "in", "is", "it", "me",
+    "my", "no", "of", "on", "or", "so", "to", "up", "we", "all", "and", "any", "are", "but", "can", "did", "for",
+    "get", "got", "had", "has", "her", "him", "his", "how", "its", "may", "new", "not", "now", "old", "our", "the",
+    "was", "who",
+];
+
+/// Characters of Chinese that do the same.
+const SMALL_CHARACTERS: &str = "是的了在吗嗎呢有和与與用也都把被几幾多少哪谁誰什么麼里裡";
+
+/// Whether a word says too little to tell a statement by.
 fn is_small(word: &str) -> bool {
-    word.is_ascii() && word.len() <= 3 && !word.bytes().any(|byte| byte.is_ascii_digit())
+    let mut chars = word.chars();
+    match (chars.next(), chars.next()) {
+        (Some(c), None) if c >= '\u{2e80}' => ('\u{3040}'..='\u{309f}').contains(&c) || SMALL_CHARACTERS.contains(c),
+        _ => SMALL_WORDS.contains(&word),
+    }
 }

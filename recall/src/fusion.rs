@@ -10,7 +10,8 @@
 //! - *Meaning*: the share of the question that the embedder understands, and how far the best candidate stands out from
 //!   the rest. Of many unrelated texts one is always the nearest; for `n` of them in a space without meaning it is
 //!   about √(2 ln n) standard deviations from the mean (the extreme of n normal numbers). What does not stand out
-//!   further than that says nothing.
+//!   further than that says nothing, unless the arms agree that the space has a meaning here: what shares words with the
+//!   question is then nearer to it than anything is.
 
 use std::collections::BTreeMap;
 
@@ -23,23 +24,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::meaning::Said;
 use crate::ranked::Proposal;
-
-/// Where the text arm's best candidates cover this share of a question or more, it has its full weight.
-const COVERED: f32 = 0.6;
-
-/// What the text arm weighs at least: a single word in common may be the one that counts.
-const TEXT_WEIGHT_MIN: f32 = 0.1;
-
-/// What full evidence of meaning weighs, text that covers the question weighing 1 (EVIDENCE, conversations: sums of
-/// min–max scores, text the stronger side).
-const MEANING_WEIGHT: f32 = 0.7;
-
-/// So many standard deviations beyond the expected extreme are still chance: one search in a hundred without meaning
-/// gets so far.
-const CHANCE: f32 = 0.3;
-
-/// So many beyond that are certainty.
-const CERTAIN: f32 = 1.2;
+use crate::weights::Weights;
 
 /// The deviation of a small sample is mixed with that of so many random directions.
 const DEVIATION_PRIOR: f32 = 30.0;
@@ -57,17 +42,21 @@ pub(crate) fn meaning_alone(said: Said) -> Vec<Proposal> {
         .collect()
 }
 
-/// Both arms together, best first. `nearness` tells of candidates of text how near they are in meaning. When
+/// Both arms together, best first. `nearness` tells of candidates of text how near they are in meaning, `agreed` how
+/// far the arms agree. When
 /// `only_text` says so, meaning orders what text found and adds nothing to it.
 pub(crate) fn fuse(
     text: Vec<Candidate>,
     said: &Said,
     nearness: &FxHashMap<Row, f32>,
+    agreed: f32,
     only_text: bool,
+    weights: &Weights,
 ) -> Vec<Proposal> {
     let meant = &said.meant.found.candidates;
-    let text_weight = text_weight(&text);
-    let meaning_weight = MEANING_WEIGHT * said.understood * standing_out(said);
+    let text_weight = text_weight(&text, weights);
+    let evidence = said.understood * standing_out(said, agreed, weights);
+    let meaning_weight = weights.meaning * evidence;
     let in_text = Scale::of(&text, 0.0);
     let in_meaning = Scale::of(meant, said.meant.background.mean.max(0.0));
     let mut all: FxHashMap<Row, Proposal> = FxHashMap::default();
@@ -100,7 +89,7 @@ pub(crate) fn fuse(
         });
         proposal.score += meaning_weight * why.score;
         // What text does not cover, meaning may.
-        let near = (meaning_weight / MEANING_WEIGHT) * cosine.clamp(0.0, 1.0);
+        let near = evidence * cosine.clamp(0.0, 1.0);
         proposal.coverage = (1.0 - (1.0 - proposal.coverage) * (1.0 - near)).clamp(0.0, 1.0);
         proposal.passage = passage;
         proposal.why.insert(VECTOR.to_owned(), why);
@@ -115,26 +104,57 @@ pub(crate) fn fuse(
 }
 
 /// How much text has to say.
-fn text_weight(candidates: &[Candidate]) -> f32 {
+fn text_weight(candidates: &[Candidate], weights: &Weights) -> f32 {
     /// The candidates whose coverage counts: what stands first is shown.
     const HEAD: usize = 5;
     let covered = candidates.iter().take(HEAD).map(|candidate| candidate.coverage).fold(0.0, f32::max);
-    (covered / COVERED).clamp(TEXT_WEIGHT_MIN, 1.0)
+    let [least, full] = weights.text_covered;
+    ((covered - least) / (full - least)).clamp(weights.text_least, 1.0)
 }
 
-/// How much the nearest candidate stands out from what is near by chance, 0 to 1.
-fn standing_out(said: &Said) -> f32 {
+/// How much the nearest candidate stands out from what is near by chance, 0 to 1. Where the arms agree, the space has
+/// a meaning for this question, and less is enough.
+fn standing_out(said: &Said, agreed: f32, weights: &Weights) -> f32 {
+    let beyond = beyond_chance(said);
+    let between = |[none, all]: [f32; 2]| ((beyond - none) / (all - none)).clamp(0.0, 1.0);
+    between(weights.standing_out).max(agreed * between(weights.standing_out_agreed))
+}
+
+/// Whether the arms agree, 0 to 1: what shares words with the question is nearer to it in meaning than anything is.
+/// In a space without meaning it is not, and the deviation of such a mean is known.
+pub(crate) fn agreement(text: &[Candidate], said: &Said, nearness: &FxHashMap<Row, f32>, weights: &Weights) -> f32 {
+    let meant = said.meant.found.candidates.iter().map(|candidate| (candidate.row, candidate.score));
+    let meant: FxHashMap<Row, f32> = meant.collect();
+    let near: Vec<f32> = text
+        .iter()
+        .filter_map(|candidate| nearness.get(&candidate.row).or_else(|| meant.get(&candidate.row)).copied())
+        .collect();
+    if near.is_empty() {
+        return 0.0;
+    }
+    let count = near.len() as f32;
+    let mean = near.iter().sum::<f32>() / count;
+    let beyond = (mean - said.meant.background.mean) / deviation(said) * count.sqrt();
+    let [none, all] = weights.agreement;
+    ((beyond - none) / (all - none)).clamp(0.0, 1.0)
+}
+
+/// By how many standard deviations the nearest candidate is nearer than the nearest of so many would be by chance.
+pub(crate) fn beyond_chance(said: &Said) -> f32 {
     let Some(best) = said.meant.found.candidates.first() else { return 0.0 };
+    let rivals = said.meant.passages.max(said.meant.found.candidates.len()).max(2) as f32;
+    (best.score - said.meant.background.mean) / deviation(said) - (2.0 * rivals.ln()).sqrt()
+}
+
+/// How far cosines with this question spread.
+fn deviation(said: &Said) -> f32 {
     let background = &said.meant.background;
     // Cosines of random directions have this deviation; it stands in where few were measured.
     let random = 1.0 / (said.dimensions as f32).sqrt();
     let sampled = background.sampled as f32;
     let variance =
         (sampled * background.deviation.powi(2) + DEVIATION_PRIOR * random.powi(2)) / (sampled + DEVIATION_PRIOR);
-    let deviation = variance.sqrt().max(f32::MIN_POSITIVE);
-    let rivals = said.meant.passages.max(said.meant.found.candidates.len()).max(2) as f32;
-    let beyond = (best.score - background.mean) / deviation - (2.0 * rivals.ln()).sqrt();
-    ((beyond - CHANCE) / (CERTAIN - CHANCE)).clamp(0.0, 1.0)
+    variance.sqrt().max(f32::MIN_POSITIVE)
 }
 
 /// From an arm's scores to 0 to 1.
@@ -176,7 +196,10 @@ mod tests {
     }
 
     fn order(text: Vec<Candidate>, said: &Said) -> Vec<i64> {
-        fuse(text, said, &FxHashMap::default(), false).into_iter().map(|proposal| proposal.row.0).collect()
+        fuse(text, said, &FxHashMap::default(), 0.0, false, &Weights::default())
+            .into_iter()
+            .map(|proposal| proposal.row.0)
+            .collect()
     }
 
     #[test]
@@ -203,7 +226,8 @@ mod tests {
     #[test]
     fn a_search_with_operators_gets_nothing_that_text_did_not_find() {
         let text = vec![candidate(1, 9.0, 0.2), candidate(2, 8.5, 0.2)];
-        let fused = fuse(text, &said(&[(7, 0.9), (2, 0.8)], 1.0), &FxHashMap::default(), true);
+        let fused =
+            fuse(text, &said(&[(7, 0.9), (2, 0.8)], 1.0), &FxHashMap::default(), 0.0, true, &Weights::default());
         assert_eq!(fused.iter().map(|proposal| proposal.row.0).collect::<Vec<_>>(), [2, 1]);
     }
 
@@ -222,7 +246,7 @@ mod tests {
             let first = distinct(meaning.iter().map(|(row, _)| *row).collect());
             let mut meaning: Vec<_> = meaning.into_iter().zip(first).filter(|(_, first)| *first).map(|(pair, _)| pair).collect();
             meaning.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let fused = fuse(text, &said(&meaning, understood), &FxHashMap::default(), false);
+            let fused = fuse(text, &said(&meaning, understood), &FxHashMap::default(), 0.0, false, &Weights::default());
             prop_assert!(fused.is_sorted_by(|a, b| a.score >= b.score));
             prop_assert!(fused.iter().all(|proposal| (0.0..=1.0).contains(&proposal.score) && (0.0..=1.0).contains(&proposal.coverage)));
             let rows: std::collections::HashSet<Row> = fused.iter().map(|proposal| proposal.row).collect();

@@ -7,7 +7,9 @@
 //!   the process that holds the model
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
-//! - `outcome`, `current`, `credit`: what worked, what is true now, what runs say about a record; [`weights`]: how much each part of ranking counts
+//! - `situations`, `outcome`, `current`, `credit`: what was tried in one situation, what worked, what is true now, what
+//!   runs say about a record; [`weights`]: how much each part of ranking counts
+//! - [`rerank`]: a closer reading of the head, where a reranker is given
 //! - `copies`: one statement told often is one hit; `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
@@ -34,6 +36,8 @@ mod outcome;
 mod pause;
 mod priority;
 mod ranked;
+pub mod rerank;
+mod situations;
 mod socket;
 pub mod tokens;
 pub mod weights;

@@ -69,7 +69,7 @@ impl Memory for LocalMemory {
 
     fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context, MemoryError>> {
         self.blocking("pack a context", move |memory| {
-            crate::context::pack(&memory.engine, &memory.reads, &task, budget_tokens).map_err(outside)
+            memory.engine.context(&Query::new(task), &memory.reads, budget_tokens).map_err(outside)
         })
     }
 

@@ -59,6 +59,14 @@ impl Ranked {
     }
 }
 
+impl Ranked {
+    /// Puts the score into another measure, with all parts of it.
+    pub(crate) fn settle(&mut self, factor: f32) {
+        self.score *= factor;
+        self.why.values_mut().for_each(|why| why.weight *= factor);
+    }
+}
+
 /// Which records may be in an answer, checked on what the store says now.
 pub(crate) struct Admission<'q> {
     pub(crate) filter: Filter<'q>,

@@ -38,11 +38,41 @@ pub struct Weights {
     pub newer_alike: f32,
     /// and covers at least this share of what the older one covers of the question.
     pub newer_coverage: f32,
-    /// Of confidence: the share of the question that the first candidate covers, the most that one of the first five
-    /// covers, and how far the first stands out.
-    pub confidence: [f32; 3],
+    /// Where the best of the text arm cover no more of a question than the first of these, text has the least weight;
+    /// where they cover the second, its full weight, which is 1.
+    pub text_covered: [f32; 2],
+    /// What the text arm weighs at least: a single word in common may be the one that counts.
+    pub text_least: f32,
+    /// What full evidence of meaning weighs.
+    pub meaning: f32,
+    /// From how many standard deviations beyond chance the nearest in meaning says something, and from how many all.
+    pub standing_out: [f32; 2],
+    /// The same where both arms agree that the space has a meaning for this question.
+    pub standing_out_agreed: [f32; 2],
+    /// The arms agree from none at the first of these to all at the second: how many standard errors the candidates of
+    /// text are nearer in meaning than anything is. In a space without meaning it is three once in a thousand times.
+    pub agreement: [f32; 2],
+    /// Of confidence from text alone: the constant, the weights of the share of the question that the first candidate
+    /// covers, and of the scores of the first and of the fifth in matches of the rarest word.
+    pub confidence: [f32; 4],
+    /// The same where meaning takes part, and the weight of how near the nearest is.
+    pub confidence_hybrid: [f32; 5],
+    /// From meaning alone: the constant, and the weight of how near the nearest is.
+    pub confidence_meaning: [f32; 2],
+    /// Below this confidence a context says nothing.
+    pub silence: f32,
+    /// An item of a context is worth saying when it has at least this share of the best one's score.
+    pub worth_saying: f32,
+    /// The most items of a context: a few good ones help, many distract.
+    pub context_items: usize,
+    /// What an item loses of its worth when another says all of it.
+    pub redundancy: f32,
     /// Candidates asked of each arm.
     pub candidates: usize,
+    /// How far an episode comes up to the closest one of its situation, 0 to 1,
+    pub situation: f32,
+    /// where the cosine of their words says so: from none at the first of these to all at the second.
+    pub kin: [f32; 2],
     /// What a success adds to an episode: at equal similarity success ranks before failure, and a failure that is
     /// clearly closer stays in front (EVIDENCE: 0.2 costs nothing at rank 1).
     pub success: f32,
@@ -82,10 +112,24 @@ impl Default for Weights {
             date: 1.0,
             recency: 0.02,
             half_life_days: HalfLife { message: 30.0, episode: 90.0, note: 180.0, lesson: 365.0 },
-            newer_alike: 0.5,
-            newer_coverage: 0.8,
-            confidence: [0.8, 0.0, 0.2],
+            newer_alike: 0.25,
+            newer_coverage: 0.5,
+            text_covered: [0.4, 0.8],
+            text_least: 0.05,
+            meaning: 0.7,
+            standing_out: [0.3, 1.2],
+            standing_out_agreed: [-1.5, 0.0],
+            agreement: [3.0, 6.0],
+            confidence: [-5.4, 6.05, 1.2, 1.5],
+            confidence_hybrid: [-10.4, 5.5, 1.5, 1.5, 9.9],
+            confidence_meaning: [-5.5, 12.0],
+            silence: 0.3,
+            worth_saying: 0.5,
+            context_items: 8,
+            redundancy: 0.7,
             candidates: 120,
+            situation: 1.0,
+            kin: [0.2, 0.3],
             success: 0.2,
             replaced: 0.5,
             replaced_below: 0.95,

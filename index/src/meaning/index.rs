@@ -145,7 +145,7 @@ impl MeaningIndex {
         let candidates = best.into_iter().map(candidate).collect();
         let standing = open.as_deref().and_then(|open| open.standing);
         let lag = standing.map_or(head.seq, |standing| standing.lag(head.seq));
-        let found = Found { candidates, lag, unsearched: tail.unsearched(), cuts };
+        let found = Found { candidates, rarest: 0.0, lag, unsearched: tail.unsearched(), cuts };
         Ok(Meant { found, background, passages })
     }
 

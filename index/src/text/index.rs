@@ -10,6 +10,7 @@ use harness_memory::{Lookup, Position, Row, Store};
 use super::document::document;
 use super::folders::{self, Folders};
 use super::reader::{META, Place, Reader, guarded};
+use super::scoring;
 use super::snapshot::{Bits, Masked, Snapshot};
 use super::tail::Tail;
 use super::writer::{Writer, open_index};
@@ -231,7 +232,8 @@ impl TextIndex {
             cuts.push(Cut { code: "query-cut", hint });
         }
         let lag = head.seq - snapshot.and_then(Snapshot::position).map_or(0, |position| position.seq).min(head.seq);
-        Ok(Found { candidates, lag, unsearched: tail.unsearched(), cuts })
+        let rarest = scoring::rarest(&segments);
+        Ok(Found { candidates, rarest, lag, unsearched: tail.unsearched(), cuts })
     }
 
     /// The folder to write to, if one can be built upon.

@@ -349,6 +349,11 @@ impl Scorer {
 }
 
 /// The idf of Lucene, which is never negative.
+/// The weight of a word that one of the documents has.
+pub(super) fn rarest(segments: &[&dyn Segment]) -> f32 {
+    idf(segments.iter().map(|segment| segment.statistics().documents.iter().sum::<u32>()).sum(), 1)
+}
+
 fn idf(documents: u32, frequency: u32) -> f32 {
     let (n, df) = (f64::from(documents), f64::from(frequency));
     (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln() as f32

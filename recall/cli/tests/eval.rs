@@ -79,6 +79,13 @@ fn sessions_and_turns_are_different_units() {
 }
 
 #[test]
+fn the_day_that_a_question_names_comes_first_in_every_language() {
+    let sets = measured(&["dates"], &["--mode", "text"]);
+    assert!(sets[0]["queries"].as_u64() >= Some(40), "{}", sets[0]);
+    floor(&sets[0], "r@1", 0.95);
+}
+
+#[test]
 fn experience_and_tools_are_recalled() {
     let sets = measured(&["experience"], &[]);
     let (experience, tools) = (&sets[0], &sets[1]);

@@ -9,6 +9,7 @@ use harness_index::embed::source::ModelFiles;
 use harness_index::embed::{BertEmbedder, Embedder, HashingEmbedder, Options, RandomEmbedder};
 use harness_recall::models::{EMBEDDINGS_FOLDER, current_model, installed_models, load_model};
 
+use super::remembered::Remembered;
 use crate::app::App;
 use crate::report::Advice;
 
@@ -42,6 +43,10 @@ pub(super) fn of(name: Option<&str>, cache: Option<PathBuf>, app: &App) -> anyho
             let cache = cache.unwrap_or_else(|| home.join(EMBEDDINGS_FOLDER));
             return Ok(Some(Chosen { embedder: load_model(home, &model)?, cache: Some(cache) }));
         }
+    };
+    let embedder = match &cache {
+        Some(folder) => Arc::new(Remembered::new(embedder, folder)),
+        None => embedder,
     };
     Ok(Some(Chosen { embedder, cache }))
 }

@@ -100,6 +100,17 @@ pub(super) fn overlap(found: &BTreeSet<&str>, gold: &BTreeSet<&str>) -> Overlap 
     }
 }
 
+/// The share of `low` that a threshold lets through which lets this share of `high` through; none where one is empty.
+pub(super) fn let_through(high: &[f64], low: &[f64], kept: f64) -> Option<f64> {
+    if high.is_empty() || low.is_empty() {
+        return None;
+    }
+    let mut high = high.to_vec();
+    high.sort_by(|a, b| b.total_cmp(a));
+    let last = ((kept * high.len() as f64).ceil() as usize).clamp(1, high.len()) - 1;
+    Some(low.iter().filter(|value| **value >= high[last]).count() as f64 / low.len() as f64)
+}
+
 /// The area under the ROC curve: how often a value of `high` is above one of `low`, ties counting half
 /// (the Mann–Whitney statistic). `None` when one of the two is empty.
 pub(super) fn auc(high: &[f64], low: &[f64]) -> Option<f64> {
@@ -257,6 +268,14 @@ mod tests {
         assert!(near(auc(&high, &low).unwrap(), naive / 12.0));
         assert_eq!(auc(&[1.0], &[0.0]), Some(1.0));
         assert_eq!(auc(&[], &[0.0]), None);
+    }
+
+    #[test]
+    fn what_a_threshold_lets_through_counts_ties_against_it() {
+        let (high, low) = ([0.9, 0.8, 0.7, 0.6, 0.1], [0.6, 0.5, 0.95, 0.2]);
+        assert_eq!(let_through(&high, &low, 0.8), Some(0.5));
+        assert_eq!(let_through(&high, &low, 1.0), Some(1.0));
+        assert_eq!(let_through(&[], &low, 0.9), None);
     }
 
     #[test]

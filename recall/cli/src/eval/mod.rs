@@ -2,7 +2,7 @@
 //!
 //! - `haystack`, `parse`: the file format, with what a run knows kept apart from what only the judge knows
 //! - `run`: one haystack in a fresh store: written, indexed, asked
-//! - `embedder`: which embedder is measured with
+//! - `embedder`, `remembered`: which embedder is measured with, and what it said of questions before
 //! - `foreign`: questions that belong to other haystacks
 //! - `score`, `metrics`: from a ranking to figures
 //! - `report`, `table`: the figures of a set together, for programs and for people
@@ -12,6 +12,7 @@ mod foreign;
 mod haystack;
 mod metrics;
 mod parse;
+mod remembered;
 mod report;
 mod run;
 mod score;
@@ -81,6 +82,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "JSON", value_parser = weights)]
     weights: Option<Weights>,
 
+    /// Also pack a context of at most this many tokens for each question, and measure the gold in it
+    #[arg(long, value_name = "TOKENS")]
+    context: Option<usize>,
+
     /// Ask at most this many questions of each haystack: for a quick look, not for a measurement
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -112,6 +117,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         embedder,
         unit: args.unit,
         weights: args.weights.unwrap_or_default(),
+        context_tokens: args.context,
         questions_max: args.limit.unwrap_or(usize::MAX),
     };
     let mut report = Report { sets: Vec::new() };

@@ -93,6 +93,9 @@ fn is_zero(value: &usize) -> bool {
     *value == 0
 }
 
+/// `foreign_at_90`: where the threshold of confidence lets this share of the own questions through.
+const OWN_KEPT: f64 = 0.9;
+
 impl SetReport {
     /// Counts the runs of a set's haystacks together, question by question.
     pub(super) fn new(haystacks: &[Haystack], runs: &[Run], mode: Mode) -> SetReport {
@@ -108,6 +111,10 @@ impl SetReport {
         let foreign: Vec<f64> = runs.iter().flat_map(|run| run.foreign_confidence.iter().copied()).collect();
         for (metric, low) in [(Metric::AbstainAuc, &nothing_there), (Metric::ForeignAuc, &foreign)] {
             metrics.extend(metrics::auc(&own, low).map(|area| (metric, Figure(area))));
+        }
+
+        if let Some(share) = metrics::let_through(&own, &foreign, OWN_KEPT) {
+            metrics.insert(Metric::ForeignAt90, Figure(share));
         }
 
         let mut categories: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();

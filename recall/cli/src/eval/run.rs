@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) weights: Weights,
     /// The most questions to ask.
     pub(super) questions_max: usize,
+    /// The budget of a context that is packed for each question, where one is wanted.
+    pub(super) context_tokens: Option<usize>,
 }
 
 /// What a haystack's questions brought.
@@ -212,7 +214,7 @@ fn ask(
     let ranking = |hits: &[harness_memory::Hit]| -> Vec<usize> {
         hits.iter().filter_map(|hit| docs.get(&hit.id).copied()).collect()
     };
-    let figures = if question.abstain {
+    let mut figures = if question.abstain {
         Figures::new()
     } else if !question.is_empty() && score::needs_depth(haystack, question, plan.unit) {
         // Asked once more for all ranks; the time is that of an ordinary question.
@@ -221,6 +223,11 @@ fn ask(
     } else {
         score::figures(haystack, question, plan.unit, &ranking(&answer.hits))
     };
+    if let Some(budget) = plan.context_tokens.filter(|_| !question.is_empty() && !question.abstain) {
+        let context = engine.context(&query(&question.text, now, plan.mode, HITS), &everything, budget)?;
+        let packed: Vec<usize> = context.records.iter().filter_map(|id| docs.get(id).copied()).collect();
+        figures.extend(score::packed(haystack, question, &packed, context.tokens));
+    }
     Ok(Asked {
         category: question.category.clone(),
         abstain: question.abstain,

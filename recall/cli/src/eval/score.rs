@@ -52,6 +52,12 @@ pub(super) enum Metric {
     AbstainAuc,
     #[serde(rename = "foreign_auc")]
     ForeignAuc,
+    #[serde(rename = "foreign_at_90")]
+    ForeignAt90,
+    #[serde(rename = "packed")]
+    Packed,
+    #[serde(rename = "packed_per_1k")]
+    PackedPer1k,
 }
 
 impl Metric {
@@ -84,6 +90,9 @@ impl Metric {
             Metric::AboveDistractor => "above_distractor",
             Metric::AbstainAuc => "abstain_auc",
             Metric::ForeignAuc => "foreign_auc",
+            Metric::ForeignAt90 => "foreign_at_90",
+            Metric::Packed => "packed",
+            Metric::PackedPer1k => "packed_per_1k",
         }
     }
 }
@@ -118,6 +127,23 @@ pub(super) fn figures(haystack: &Haystack, question: &Question, unit: Option<Uni
         Kind::Experience => experience(haystack, question, &ranking),
         Kind::Tool => tools(haystack, question, &ranking),
     }
+}
+
+/// The figures of a question's context: the share of its gold that is in it, and how much gold there is in a thousand
+/// tokens.
+pub(super) fn packed(haystack: &Haystack, question: &Question, packed: &[usize], tokens: usize) -> Figures {
+    let gold = gold_documents(haystack, question);
+    if gold.is_empty() {
+        return Figures::new();
+    }
+    let found = gold.iter().filter(|doc| packed.contains(doc)).count() as f64;
+    let tokens = tokens as f64;
+    // Weighed by its tokens, so that the mean over questions is all the gold in all the tokens.
+    let per_1k = if tokens > 0.0 { 1_000.0 * found / tokens } else { 0.0 };
+    Figures::from([
+        (Metric::Packed, one(found / gold.len() as f64)),
+        (Metric::PackedPer1k, Weighted { value: per_1k, weight: tokens }),
+    ])
 }
 
 /// Whether this document is the very run that the question was taken from.

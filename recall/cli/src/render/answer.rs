@@ -85,7 +85,11 @@ fn highlighted(snippet: &Snippet, style: Style) -> String {
 fn aside(hit: &Hit) -> Option<String> {
     let mut parts = Vec::new();
     if !hit.tools.is_empty() {
-        let tools: Vec<String> = hit.tools.iter().map(|tool| gist(&tool.tool, 40)).collect();
+        let run = |(tool, times): (&str, usize)| match times {
+            1 => gist(tool, 40),
+            times => format!("{} ×{times}", gist(tool, 40)),
+        };
+        let tools: Vec<String> = hit.tool_course().into_iter().map(run).collect();
         parts.push(format!("tools: {}", gist(&tools.join(", "), 160)));
     }
     if let Some(reason) = &hit.reason {
@@ -123,7 +127,7 @@ mod tests {
             "text": "deploy to staging", "scope": "ana/shop", "source": "claude-code", "origin": "agent",
             "trust": "plain", "created_at": "2026-05-01T10:00:00.123Z", "outcome": "failure",
             "reason": "the VPN was down", "session": "5f0c",
-            "tools": [{"tool": "bash", "ok": false}],
+            "tools": [{"tool": "bash", "ok": true}, {"tool": "bash", "ok": false}, {"tool": "read", "ok": true}],
             "snippet": {"text": "部署 deploy to\u{1b}[2J staging", "highlights": [{"start": 0, "end": 6}, {"start": 7, "end": 13}]},
             "why": {"text": {"score": 12.5, "weight": 1.0, "words": "deploy, 部署"}},
         }))
@@ -139,7 +143,7 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
          1  0.91  episode (failure) · 3 days ago, 2026-05-01T10:00:00Z
             部署 deploy to␛[2J staging
-            tools: bash · because: the VPN was down
+            tools: bash ×2, read · because: the VPN was down
             claude-code · ana/shop · session 5f0c · 01968000-0000-7000-8000-000000000001
             why text 12.500 × 1.00: deploy, 部署
         confidence 0.80

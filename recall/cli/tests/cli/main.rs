@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that lacks its ground may stop where it stands")]
 
 mod bad_input;
+mod context;
 mod episodes;
 mod home;
 mod hooks;

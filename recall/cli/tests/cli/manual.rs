@@ -46,7 +46,9 @@ fn every_command_has_examples() {
     let home = Home::new();
     let commands: &[&[&str]] = &[
         &["recall", "search"],
+        &["recall", "context"],
         &["recall", "show"],
+        &["recall", "last"],
         &["remember"],
         &["forget"],
         &["episode", "record"],
