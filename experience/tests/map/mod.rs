@@ -49,7 +49,7 @@ impl Memory for Map {
             let body: String = found.iter().map(|record| format!("- {}\n", record.text())).collect();
             let text = if body.is_empty() { String::new() } else { marker::encode(&body) };
             let records = found.iter().map(|record| record.id).collect();
-            Ok(Context { tokens: text.len().min(budget_tokens), text, records, confidence: 1.0 })
+            Ok(Context { tokens: text.len().min(budget_tokens), text, records, confidence: 1.0, ..Context::default() })
         })
     }
 
