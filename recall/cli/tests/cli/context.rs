@@ -94,6 +94,6 @@ fn what_a_run_was_given_is_noted_and_shown() {
 fn what_was_injected_is_not_stored_as_new_memory() {
     let home = shop();
     let block = home.run(&["recall", "context", "deploy the shop to staging"]).out;
-    let done = home.run_with(&["remember", "-"], &block);
+    let done = home.run_with(&["remember", "-"], block);
     assert_ne!(done.code, 0, "{}", done.out);
 }
