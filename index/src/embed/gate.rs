@@ -77,8 +77,8 @@ fn read(embedder: &dyn Embedder, query: &str) -> (f32, String, bool) {
         }
         whole &= share_read;
         known += counts * share;
-        // A long word is one word still.
-        words += counts.min(1.0) * share;
+        // A long word is one word still, and a number is none.
+        words += if read > 0 { counts.min(1.0) * share } else { 0.0 };
         readable += if share_read { counts } else { 0.0 };
         all += counts;
     }
