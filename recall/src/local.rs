@@ -37,8 +37,11 @@ impl LocalMemory {
         work: impl FnOnce(&LocalMemory) -> Result<T, MemoryError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, MemoryError>> {
         let handle = self.clone();
-        let running = tokio::task::spawn_blocking(move || work(&handle));
-        Box::pin(async move { running.await.map_err(|error| MemoryError::Recall { doing, source: error.into() })? })
+        // The work starts when the future is first polled: only then is a runtime sure to be there.
+        Box::pin(async move {
+            let running = tokio::task::spawn_blocking(move || work(&handle));
+            running.await.map_err(|error| MemoryError::Recall { doing, source: error.into() })?
+        })
     }
 
     fn visible(&self, id: RecordId) -> Result<Lookup, MemoryError> {

@@ -18,6 +18,7 @@ use crate::{render, report};
 
 /// What only another agent takes.
 #[derive(clap::Args)]
+#[group(id = "other-agent")]
 pub(crate) struct Args {
     /// With another agent: it may only look and plan
     #[arg(long, requires = "with")]
