@@ -125,7 +125,7 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
         let inject = Inject { deadline: Duration::from_secs(10), ..Inject::default() };
         let agent = Agent { inject, ..Agent::new(Arc::new(model), memory.clone(), scope.clone()) };
         let result = agent.run(question).await.unwrap();
-        let given = result.exposures.contains(wanted) && prompt.lock().unwrap().contains(&wanted.to_string());
+        let given = result.exposures.contains(wanted) && prompt.lock().unwrap().contains(&wanted.to_string()[..13]);
         println!(
             "{question}: {} of {} records, {}",
             result

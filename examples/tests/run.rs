@@ -11,7 +11,7 @@ fn first_recall_finds_the_note_and_the_episode_and_packs_a_context() {
         "上线  →  上线前先连 VPN",
         "Deploy the web shop to staging (episode, 1.00)",
         "<harness-memory v=\"1\"",
-        "what worked",
+        "What worked",
     ] {
         assert!(said.contains(part), "{part:?} is missing in:\n{said}");
     }

@@ -12,6 +12,10 @@ use crate::weights::Weights;
 /// A subject that is there is spoken of more than once: how well the hit at this place matches counts, too.
 const SECOND_LOOK: usize = 4;
 
+/// Where there is no candidate at that place, it counts as one of this share of the first one's score: what it has on
+/// the average of the conversations that the weights were set on.
+const FEW_CANDIDATES: f32 = 0.6;
+
 /// What speaks for an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
@@ -38,6 +42,9 @@ impl Evidence {
             Some(candidate) if rarest > 0.0 => candidate.score / rarest,
             _ => 0.0,
         };
+        let first = mass(0);
+        // Where only a few records share a word with the question, nobody can have spoken of it often.
+        let later = if text.len() > SECOND_LOOK { mass(SECOND_LOOK) } else { first * FEW_CANDIDATES };
         let meant = said.and_then(|(said, agreed)| {
             let nearest = said.meant.found.candidates.first()?.score;
             let mean = said.meant.background.mean.clamp(0.0, 0.99);
@@ -45,7 +52,7 @@ impl Evidence {
         });
         Evidence {
             coverage: text.first().map_or(0.0, |candidate| candidate.coverage.clamp(0.0, 1.0)),
-            mass: [mass(0), mass(SECOND_LOOK)],
+            mass: [first, later],
             meant,
         }
     }

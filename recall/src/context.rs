@@ -163,7 +163,7 @@ fn body(chosen: &[(&Hit, String)]) -> String {
 /// The hits that are worth saying, in their order.
 fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
     let sayable = |hit: &Hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none();
-    let said: Vec<HashSet<String>> = hits.iter().map(|hit| words(&hit.text).into_iter().collect()).collect();
+    let said: Vec<HashSet<String>> = hits.iter().map(|hit| words(&tells(hit)).into_iter().collect()).collect();
     let mut left: Vec<usize> = (0..hits.len()).filter(|&at| sayable(&hits[at])).collect();
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < weights.context_items {
@@ -174,12 +174,33 @@ fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
         // Of equals the first: the last of them in reverse order.
         let best = left.iter().map(worth).enumerate().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
         match best {
-            Some((at, worth)) if worth >= weights.worth_saying => chosen.push(left.remove(at)),
+            Some((at, worth)) if worth >= bar(&hits[left[at]], weights) => chosen.push(left.remove(at)),
             _ => break,
         }
     }
     chosen.sort_unstable();
     chosen.into_iter().map(|at| &hits[at]).collect()
+}
+
+/// Of what an item must be worth a lesson needs this share: it is short, and was drawn to be told again.
+const LESSON_SHARE: f32 = 0.4;
+
+/// What a hit must be worth to be said.
+fn bar(hit: &Hit, weights: &Weights) -> f32 {
+    if hit.kind == Kind::Lesson { LESSON_SHARE * weights.worth_saying } else { weights.worth_saying }
+}
+
+/// All that a hit tells: of an episode also which way was gone, and what came of it. The same task tried in two ways is
+/// two things to know.
+fn tells(hit: &Hit) -> String {
+    let mut text = hit.text.clone();
+    for tool in &hit.tools {
+        let _ = write!(text, " {} {}", tool.tool, tool.gist);
+    }
+    if let Some(reason) = &hit.reason {
+        let _ = write!(text, " {reason}");
+    }
+    text
 }
 
 /// How far two hits say the same, 0 to 1.

@@ -354,8 +354,11 @@ pub(super) fn rarest(segments: &[&dyn Segment]) -> f32 {
     idf(segments.iter().map(|segment| segment.statistics().documents.iter().sum::<u32>()).sum(), 1)
 }
 
+/// A store of a few records says nothing of how rare a word is: it is weighed as if so many more were there without it.
+const UNSEEN_DOCUMENTS: f64 = 30.0;
+
 fn idf(documents: u32, frequency: u32) -> f32 {
-    let (n, df) = (f64::from(documents), f64::from(frequency));
+    let (n, df) = (f64::from(documents) + UNSEEN_DOCUMENTS, f64::from(frequency));
     (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln() as f32
 }
 

@@ -65,6 +65,9 @@ pub(crate) const MCP_REVISIONS: &[&str] = &["2025-06-18", "2025-11-25", "2026-07
 /// How long the server follows without a change before it looks whether it still should: it never leaves by itself.
 const FOLLOW_IDLE: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long it goes on indexing when it is asked to end.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How often it tries to become the follower while another process is: a killed one is replaced within this time.
 const FOLLOW_RETRY: Duration = Duration::from_millis(500);
 
@@ -134,6 +137,11 @@ pub(crate) fn run(engine: Engine, options: Options, ready: impl FnOnce(&ServeFil
     stop_following.store(true, Ordering::Relaxed);
     if let Ok(follower) = follower {
         let _ = follower.join();
+    }
+    // What was written last is indexed too, unless that is a long story: it is searched in any case.
+    let patience = std::time::Instant::now() + INDEX_PATIENCE;
+    if let Err(error) = engine.catch_up(&mut |_, _| std::time::Instant::now() < patience) {
+        tracing::info!(%error, "the indexes were left behind");
     }
     if let Err(error) = engine.store().checkpoint() {
         tracing::info!(%error, "the store was not checkpointed");
