@@ -29,6 +29,12 @@ const MESSAGES_MAX: usize = 4;
 /// The longest text of one item, in characters: about a hundred words.
 const ITEM_CHARS_MAX: usize = 500;
 
+/// What is left of the score of an item that reads like an attempt to give orders, where clean ones are known.
+const SUSPICIOUS_SHARE: f32 = 0.5;
+
+/// Before the first such item so many clean ones stand; where there are some and fewer, it is left out.
+const CLEAN_FIRST: usize = 3;
+
 /// An item that does not fit as it is is tried with its best passage alone, which is about so long.
 const BRIEF_CHARS_MAX: usize = 160;
 
@@ -63,7 +69,15 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
     if query.kinds.is_empty() {
         distil(engine, query, reads, &mut answer)?;
     }
-    suspicion::clean_first(&mut answer.hits, |hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust));
+    let suspicious = |hit: &Hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust);
+    suspicion::clean_first(&mut answer.hits, suspicious);
+    // What gives orders is no measure of what is worth saying: clean items are measured by the best of their own.
+    let best = answer.hits.iter().filter(|hit| !suspicious(hit)).map(|hit| hit.score).fold(0.0, f32::max);
+    if best > 0.0 {
+        for hit in &mut answer.hits {
+            hit.score = if suspicious(hit) { hit.score * SUSPICIOUS_SHARE } else { hit.score / best };
+        }
+    }
     let mut context = Context { confidence: answer.confidence, degraded: answer.degraded, ..Context::default() };
     if answer.confidence < weights.silence {
         return Ok(context);
@@ -72,7 +86,12 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
     let mut allowed = engine.credit()?.allowed(&ids).into_iter();
     answer.hits.retain(|_| allowed.next().unwrap_or(true));
     let mut chosen: Vec<(&Hit, String)> = Vec::new();
-    for hit in choose(&answer.hits, weights) {
+    let mut worth = choose(&answer.hits, weights);
+    let clean = worth.iter().filter(|hit| !suspicious(hit)).count();
+    if (1..CLEAN_FIRST).contains(&clean) {
+        worth.retain(|hit| !suspicious(hit));
+    }
+    for hit in worth {
         let id = short_id(&**engine.store(), hit.id)?;
         for chars in [ITEM_CHARS_MAX, BRIEF_CHARS_MAX] {
             chosen.push((hit, item(hit, &id, chars)));
