@@ -5,7 +5,7 @@
 //! on the order in which things were written, so that two stores that hold the same give the same bytes, and a file
 //! that was imported into an empty store is exported again byte for byte.
 //!
-//! - [`write`]: a store to lines
+//! - [`write()`]: a store to lines
 //! - [`read`]: lines to a store, also to one that holds a part of them already
 //! - [`markdown`]: the same for people, as a folder to read; it is not read back
 

@@ -103,7 +103,7 @@ impl SqliteStore {
         Ok(found)
     }
 
-    /// Replaces the secrets that were found, in transactions of [`WRITE_BATCH`] records. What still lies in free
+    /// Replaces the secrets that were found, in transactions of `WRITE_BATCH` records. What still lies in free
     /// pages goes with [`SqliteStore::vacuum`], what is in an index with a rebuild.
     pub fn remove_secrets(
         &self,

@@ -34,7 +34,7 @@ const DERIVED_SHOWN_MAX: usize = 5;
 /// How long records are kept can be set in the home's config.toml; the first rule that fits decides,
 /// and what is pinned is kept:
 ///
-///   [[retention]]
+///   `[[retention]]`
 ///   scope = "ana/scratch"     # and all inside it; without it: every scope
 ///   kinds = ["message"]       # without it: every kind
 ///   days = 90                 # without it: for ever

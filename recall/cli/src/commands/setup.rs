@@ -4,7 +4,7 @@
 //! - [`language`]: whether a store is in English alone
 //! - [`caches`], [`hub`], [`pip`]: where models are had from
 //! - [`library`]: the ONNX Runtime library, for --fast
-//! - [`provide`]: looking at one place after the other
+//! - [`mod@provide`]: looking at one place after the other
 
 mod caches;
 mod catalogue;
