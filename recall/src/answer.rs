@@ -10,7 +10,9 @@ use jiff::Timestamp;
 
 use crate::arms::{self, Asked, Worded};
 use crate::confidence::Evidence;
+use crate::conversation::Nearness;
 use crate::error::{Error, Result};
+use crate::fusion::Fused;
 use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
 use crate::rerank::Reranking;
@@ -62,7 +64,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         }
         worded
     };
-    let (Worded { candidates, rarest }, said) = match query.mode {
+    let (worded, said) = match query.mode {
         Mode::Text => (text_arm(&mut answer), None),
         // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
         Mode::Vector => (Worded::default(), meaning.ask(store, &asked, true, &mut answer)?),
@@ -88,27 +90,28 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
             (worded, said?)
         }
     };
-    let said = said.map(|said| {
-        let rows: Vec<Row> = candidates.iter().map(|candidate| candidate.row).collect();
+    let agreement = said.as_ref().map(|said| {
+        let rows: Vec<Row> = worded.candidates.iter().map(|candidate| candidate.row).collect();
         let nearness = said.scores(&rows);
-        let agreed = fusion::agreement(&candidates, &said, &nearness, weights);
-        (said, nearness, agreed)
+        let agreed = fusion::agreement(&worded.candidates, said, &nearness, weights);
+        (nearness, agreed)
     });
-    let meant = said.as_ref().map(|(said, _, agreed)| (said, *agreed));
-    answer.confidence = Evidence::of(&candidates, rarest, meant).confidence(weights);
-    let proposals = match said {
-        None => arms::alone(TEXT, candidates),
-        Some((said, ..)) if query.mode == Mode::Vector => fusion::meaning_alone(said),
-        Some((said, nearness, agreed)) => {
+    let meant = said.as_ref().zip(agreement.as_ref().map(|(_, agreed)| *agreed));
+    answer.confidence = Evidence::of(&worded.candidates, worded.rarest, meant).confidence(weights);
+    let Fused { proposals, measure, best } = match (&said, agreement) {
+        (Some(said), _) if query.mode == Mode::Vector => fusion::meaning_alone(said, weights),
+        (Some(said), Some((nearness, agreed))) => {
             let only_text = !query.plain && TextQuery::parse(question).has_operators();
-            fusion::fuse(candidates, &said, &nearness, agreed, only_text, weights)
+            fusion::fuse(worded, said, &nearness, agreed, only_text, weights)
         }
+        _ => Fused { proposals: arms::alone(TEXT, worded.candidates), measure: None, best: 1.0 },
     };
     // The index was asked for what may be read; what the store says now decides.
     let admission = Admission { filter, now };
     let mut ranked = ranked::load(store, proposals, &admission, &mut answer.degraded)?;
     conversation::weigh_roles(&mut ranked, weights);
-    conversation::spread(store, &mut ranked, &admission, weights, &mut answer.degraded)?;
+    let nearness = said.as_ref().zip(measure).map(|(said, measure)| Nearness { said, measure, best });
+    conversation::spread(store, &mut ranked, nearness, &admission, weights, &mut answer.degraded)?;
     if let Some(reranking) = reranking {
         reranking.rerank(&mut ranked, question, &mut answer.degraded);
     }

@@ -7,10 +7,14 @@
 
 use std::collections::HashMap;
 
+use harness_index::meaning::VECTOR;
+use harness_index::text::TEXT;
 use harness_memory::memory::Degraded;
 use harness_memory::{Body, Message, MessageForm, Role, Row, Store};
 
 use crate::error::Result;
+use crate::fusion::Measure;
+use crate::meaning::Said;
 use crate::ranked::{Admission, Ranked, records};
 use crate::weights::Weights;
 
@@ -32,10 +36,10 @@ pub(crate) fn weigh_roles(ranked: &mut [Ranked], weights: &Weights) {
     for hit in ranked {
         let Body::Message(message) = &hit.stored.record.body else { continue };
         let (factor, words) = match role(message) {
-            Said::Summary => (weights.summary, "lowered: a summary, nobody's statement"),
-            Said::Tool => (weights.tool_output, "lowered: what a tool printed"),
-            Said::Assistant => (weights.assistant, "lowered: what the agent said"),
-            Said::Person => continue,
+            Voice::Summary => (weights.summary, "lowered: a summary, nobody's statement"),
+            Voice::Tool => (weights.tool_output, "lowered: what a tool printed"),
+            Voice::Assistant => (weights.assistant, "lowered: what the agent said"),
+            Voice::Person => continue,
         };
         if factor != 1.0 {
             hit.scale("role", factor, words.to_owned());
@@ -43,21 +47,30 @@ pub(crate) fn weigh_roles(ranked: &mut [Ranked], weights: &Weights) {
     }
 }
 
-enum Said {
+/// Who says a turn.
+enum Voice {
     Person,
     Assistant,
     Tool,
     Summary,
 }
 
-fn role(message: &Message) -> Said {
+fn role(message: &Message) -> Voice {
     match (message.form, message.role) {
-        (MessageForm::Summary | MessageForm::Scaffold, _) => Said::Summary,
-        _ if message.tool_result.is_some() => Said::Tool,
-        (_, Role::Tool | Role::System) => Said::Tool,
-        (_, Role::Assistant) => Said::Assistant,
-        (_, Role::User) => Said::Person,
+        (MessageForm::Summary | MessageForm::Scaffold, _) => Voice::Summary,
+        _ if message.tool_result.is_some() => Voice::Tool,
+        (_, Role::Tool | Role::System) => Voice::Tool,
+        (_, Role::Assistant) => Voice::Assistant,
+        (_, Role::User) => Voice::Person,
     }
+}
+
+/// How near turns are in meaning that no arm proposed.
+pub(crate) struct Nearness<'s> {
+    pub(crate) said: &'s Said,
+    pub(crate) measure: Measure,
+    /// What a sum of the arms' scores is divided by.
+    pub(crate) best: f32,
 }
 
 /// What the neighbours of a turn lend it.
@@ -72,6 +85,7 @@ struct Lent {
 pub(crate) fn spread(
     store: &dyn Store,
     ranked: &mut Vec<Ranked>,
+    nearness: Option<Nearness>,
     admission: &Admission,
     weights: &Weights,
     degraded: &mut Vec<Degraded>,
@@ -84,9 +98,11 @@ pub(crate) fn spread(
     let rows: Vec<Row> = lenders.iter().map(|&at| ranked[at].stored.row).collect();
     let mut lent: HashMap<Row, Lent> = HashMap::new();
     for (&at, beside) in lenders.iter().zip(store.beside(&rows, REACH)?) {
-        for side in [beside.before, beside.after] {
-            for (row, weight) in side.into_iter().zip(weights.neighbours) {
-                let share = ranked[at].score * weight;
+        let in_words = share_in_words(&ranked[at]);
+        let sides = [(beside.before, weights.neighbours_before), (beside.after, weights.neighbours_after)];
+        for (side, in_meaning) in sides {
+            for ((row, of_words), of_meaning) in side.into_iter().zip(weights.neighbours).zip(in_meaning) {
+                let share = ranked[at].score * (in_words * of_words + (1.0 - in_words) * of_meaning);
                 let lent = lent.entry(row).or_default();
                 lent.score += share;
                 if share > lent.from.1 {
@@ -106,11 +122,18 @@ pub(crate) fn spread(
     entrants.sort_by(|(a, x), (b, y)| y.score.total_cmp(&x.score).then(b.cmp(a)));
     entrants.truncate(ENTRANTS_MAX);
     let rows: Vec<Row> = entrants.iter().map(|(row, _)| *row).collect();
-    for ((_, lent), stored) in entrants.into_iter().zip(records(store, &rows, degraded)?) {
+    let near = nearness.as_ref().map(|nearness| nearness.said.scores(&rows)).unwrap_or_default();
+    for ((row, lent), stored) in entrants.into_iter().zip(records(store, &rows, degraded)?) {
         let Some(stored) = stored.filter(|stored| admission.allows(stored)) else { continue };
         let words = beside_words(&ranked[lent.from.0]);
         let mut hit = Ranked::new(stored);
         hit.add("neighbours", lent.score, 1.0, words);
+        if let Some(nearness) = &nearness
+            && let Some(cosine) = near.get(&row)
+        {
+            let why = nearness.measure.why(*cosine);
+            hit.add(VECTOR, why.score, why.weight / nearness.best, why.words);
+        }
         if is_turn(&hit) {
             ranked.push(hit);
         }
@@ -118,6 +141,13 @@ pub(crate) fn spread(
     lift_sessions(ranked, weights);
     settle(ranked, best);
     Ok(())
+}
+
+/// The share of what the arms give a record that text gives it.
+fn share_in_words(hit: &Ranked) -> f32 {
+    let of = |arm: &str| hit.why.get(arm).map_or(0.0, |why| why.score * why.weight);
+    let (text, meaning) = (of(TEXT), of(VECTOR));
+    if text + meaning > 0.0 { text / (text + meaning) } else { 1.0 }
 }
 
 /// Whether this is a turn of a conversation that somebody said.
@@ -128,7 +158,7 @@ fn is_turn(hit: &Ranked) -> bool {
 }
 
 fn beside_words(lender: &Ranked) -> String {
-    match lender.why.get("text").filter(|why| !why.words.is_empty()) {
+    match lender.why.get(TEXT).filter(|why| !why.words.is_empty()) {
         Some(why) => format!("beside a turn that matches: {}", why.words),
         None => "beside a turn that matches".to_owned(),
     }

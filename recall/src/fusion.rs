@@ -5,13 +5,14 @@
 //! than the better arm alone.
 //!
 //! What says how much an arm knows:
-//! - *Text*: the share of the question that its best candidates cover. A paraphrase shares a word or none with its
-//!   answer: then full text finds whatever shares those, and yields.
-//! - *Meaning*: the share of the question that the embedder understands, and how far the best candidate stands out from
-//!   the rest. Of many unrelated texts one is always the nearest; for `n` of them in a space without meaning it is
-//!   about √(2 ln n) standard deviations from the mean (the extreme of n normal numbers). What does not stand out
-//!   further than that says nothing, unless the arms agree that the space has a meaning here: what shares words with the
-//!   question is then nearer to it than anything is.
+//! - *Text*: the share of the question that its best candidates cover, or how many rare words they match. A paraphrase
+//!   shares a word or none with its answer: then full text finds whatever shares those, and yields.
+//! - *Meaning*: the share of the question that the embedder understands, and whether its space has a meaning at all. An
+//!   exam shows that ([`harness_index::embed::exam`]). Where it does not, each question has to: of many unrelated texts
+//!   one is always the nearest, and for `n` of them in a space without meaning it is about √(2 ln n) standard deviations
+//!   from the mean (the extreme of n normal numbers). What does not stand out further than that says nothing, unless the
+//!   arms agree that the space has a meaning here: what shares words with the question is then nearer to it than
+//!   anything is.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use harness_memory::Row;
 use harness_memory::memory::Why;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::arms::Worded;
 use crate::meaning::Said;
 use crate::ranked::Proposal;
 use crate::weights::Weights;
@@ -29,36 +31,77 @@ use crate::weights::Weights;
 /// The deviation of a small sample is mixed with that of so many random directions.
 const DEVIATION_PRIOR: f32 = 30.0;
 
-/// Meaning alone, in its order.
-pub(crate) fn meaning_alone(said: Said) -> Vec<Proposal> {
-    let scale = Scale::of(&said.meant.found.candidates, 0.0);
-    let candidates = said.meant.found.candidates.into_iter();
-    candidates
-        .map(|Candidate { row, score, coverage, passage, why }| {
-            let score = scale.of_score(score);
-            let why = BTreeMap::from([(VECTOR.to_owned(), Why { score, weight: 1.0, words: why })]);
-            Proposal { row, score, coverage, passage, why }
-        })
-        .collect()
+/// How cosines with a question become scores beside those of text.
+#[derive(Clone, Copy)]
+pub(crate) struct Measure {
+    scale: Scale,
+    /// Nearness is raised to this power: far ends of the scale are apart, and what is a little near is little.
+    sharpness: f32,
+    weight: f32,
 }
 
-/// Both arms together, best first. `nearness` tells of candidates of text how near they are in meaning, `agreed` how
-/// far the arms agree. When
-/// `only_text` says so, meaning orders what text found and adds nothing to it.
+impl Measure {
+    /// How meaning is measured that weighs so much.
+    fn of(said: &Said, weight: f32, weights: &Weights) -> Measure {
+        let scale = Scale::of(&said.meant.found.candidates, said.meant.background.mean.max(0.0));
+        Measure { scale, sharpness: weights.meaning_sharpness, weight }
+    }
+
+    /// What meaning says of a record that is so near.
+    pub(crate) fn why(&self, cosine: f32) -> Why {
+        let score = self.scale.of_score(cosine).powf(self.sharpness);
+        Why { score, weight: self.weight, words: format!("similar in meaning, cosine {cosine:.2}") }
+    }
+}
+
+/// Proposals of the arms together.
+pub(crate) struct Fused {
+    /// Best first.
+    pub(crate) proposals: Vec<Proposal>,
+    /// How meaning was measured, where records that no arm proposed may be measured, too.
+    pub(crate) measure: Option<Measure>,
+    /// What a sum of the arms' scores is divided by, so that the best has 1.
+    pub(crate) best: f32,
+}
+
+/// Meaning alone, in its order.
+pub(crate) fn meaning_alone(said: &Said, weights: &Weights) -> Fused {
+    let measure = Measure::of(said, 1.0, weights);
+    let proposals = said
+        .meant
+        .found
+        .candidates
+        .iter()
+        .map(|candidate| {
+            let why = measure.why(candidate.score);
+            Proposal {
+                row: candidate.row,
+                score: why.score,
+                coverage: candidate.coverage,
+                passage: candidate.passage,
+                why: BTreeMap::from([(VECTOR.to_owned(), why)]),
+            }
+        })
+        .collect();
+    Fused { proposals, measure: Some(measure), best: 1.0 }
+}
+
+/// Both arms together. `rarest` is what a match of the rarest word scores; `nearness` tells of candidates of text how near
+/// they are in meaning, `agreed` how far the arms agree. When `only_text` says so, meaning orders what text found and
+/// adds nothing to it.
 pub(crate) fn fuse(
-    text: Vec<Candidate>,
+    Worded { candidates: text, rarest }: Worded,
     said: &Said,
     nearness: &FxHashMap<Row, f32>,
     agreed: f32,
     only_text: bool,
     weights: &Weights,
-) -> Vec<Proposal> {
+) -> Fused {
     let meant = &said.meant.found.candidates;
-    let text_weight = text_weight(&text, weights);
-    let evidence = said.understood * standing_out(said, agreed, weights);
-    let meaning_weight = weights.meaning * evidence;
+    let text_weight = text_weight(&text, rarest, weights);
+    let evidence = evidence(said, agreed, weights);
+    let measure = Measure::of(said, weights.meaning * evidence, weights);
     let in_text = Scale::of(&text, 0.0);
-    let in_meaning = Scale::of(meant, said.meant.background.mean.max(0.0));
     let mut all: FxHashMap<Row, Proposal> = FxHashMap::default();
     for candidate in text {
         let why = Why { score: in_text.of_score(candidate.score), weight: text_weight, words: candidate.why };
@@ -78,8 +121,7 @@ pub(crate) fn fuse(
         if only_text && !all.contains_key(&row) {
             continue;
         }
-        let words = format!("similar in meaning, cosine {cosine:.2}");
-        let why = Why { score: in_meaning.of_score(cosine), weight: meaning_weight, words };
+        let why = measure.why(cosine);
         let proposal = all.entry(row).or_insert_with(|| Proposal {
             row,
             score: 0.0,
@@ -87,37 +129,54 @@ pub(crate) fn fuse(
             passage: None,
             why: BTreeMap::new(),
         });
-        proposal.score += meaning_weight * why.score;
+        proposal.score += why.weight * why.score;
         // What text does not cover, meaning may.
-        let near = evidence * cosine.clamp(0.0, 1.0);
+        let near = evidence.min(1.0) * cosine.clamp(0.0, 1.0);
         proposal.coverage = (1.0 - (1.0 - proposal.coverage) * (1.0 - near)).clamp(0.0, 1.0);
         proposal.passage = passage;
         proposal.why.insert(VECTOR.to_owned(), why);
     }
-    let mut fused: Vec<Proposal> = all.into_values().filter(|proposal| proposal.score > 0.0).collect();
-    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.row.cmp(&a.row)));
-    let best = fused.first().map_or(1.0, |proposal| proposal.score.max(f32::MIN_POSITIVE));
-    for proposal in &mut fused {
+    let mut proposals: Vec<Proposal> = all.into_values().filter(|proposal| proposal.score > 0.0).collect();
+    proposals.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.row.cmp(&a.row)));
+    let best = proposals.first().map_or(1.0, |proposal| proposal.score.max(f32::MIN_POSITIVE));
+    for proposal in &mut proposals {
         proposal.score = (proposal.score / best).clamp(0.0, 1.0);
     }
-    fused
+    Fused { proposals, measure: (!only_text).then_some(measure), best }
 }
 
-/// How much text has to say.
-fn text_weight(candidates: &[Candidate], weights: &Weights) -> f32 {
+/// How much text has to say, by the share of the question that it covers and by how much it matches of it, in matches of
+/// the rarest word. Where it matches no more than a part of a word that many have, what it covers says little; where it
+/// matches several rare ones they are enough: a question in a language without blanks is covered in part only.
+fn text_weight(candidates: &[Candidate], rarest: f32, weights: &Weights) -> f32 {
     /// The candidates whose coverage counts: what stands first is shown.
     const HEAD: usize = 5;
     let covered = candidates.iter().take(HEAD).map(|candidate| candidate.coverage).fold(0.0, f32::max);
-    let [least, full] = weights.text_covered;
-    ((covered - least) / (full - least)).clamp(weights.text_least, 1.0)
+    let matched = candidates.first().filter(|_| rarest > 0.0).map_or(0.0, |first| first.score / rarest);
+    let [nothing, a_word, enough] = weights.text_matched;
+    let by_coverage = between(covered, weights.text_covered) * between(matched, [nothing, a_word]);
+    by_coverage.max(between(matched, [a_word, enough])).max(weights.text_least)
 }
+
+/// From 0 at the first of two bounds to 1 at the second.
+fn between(value: f32, [none, all]: [f32; 2]) -> f32 {
+    ((value - none) / (all - none)).clamp(0.0, 1.0)
+}
+
+/// How much meaning has to say, 0 to 1, and more where the nearest is far nearer than chance would have it.
+fn evidence(said: &Said, agreed: f32, weights: &Weights) -> f32 {
+    let far = beyond_chance(said).clamp(0.0, FAR_BEYOND_CHANCE);
+    said.understood * (said.proven * (1.0 + weights.meaning_far * far)).max(standing_out(said, agreed, weights))
+}
+
+/// So many standard deviations beyond chance are as good as more.
+const FAR_BEYOND_CHANCE: f32 = 2.0;
 
 /// How much the nearest candidate stands out from what is near by chance, 0 to 1. Where the arms agree, the space has
 /// a meaning for this question, and less is enough.
 fn standing_out(said: &Said, agreed: f32, weights: &Weights) -> f32 {
     let beyond = beyond_chance(said);
-    let between = |[none, all]: [f32; 2]| ((beyond - none) / (all - none)).clamp(0.0, 1.0);
-    between(weights.standing_out).max(agreed * between(weights.standing_out_agreed))
+    between(beyond, weights.standing_out).max(agreed * between(beyond, weights.standing_out_agreed))
 }
 
 /// Whether the arms agree, 0 to 1: what shares words with the question is nearer to it in meaning than anything is.
@@ -135,8 +194,7 @@ pub(crate) fn agreement(text: &[Candidate], said: &Said, nearness: &FxHashMap<Ro
     let count = near.len() as f32;
     let mean = near.iter().sum::<f32>() / count;
     let beyond = (mean - said.meant.background.mean) / deviation(said) * count.sqrt();
-    let [none, all] = weights.agreement;
-    ((beyond - none) / (all - none)).clamp(0.0, 1.0)
+    between(beyond, weights.agreement)
 }
 
 /// By how many standard deviations the nearest candidate is nearer than the nearest of so many would be by chance.
@@ -195,11 +253,13 @@ mod tests {
         Said::for_tests(Meant { found, background, passages: 1_000 }, understood, 384)
     }
 
+    fn fused(candidates: Vec<Candidate>, said: &Said, only_text: bool) -> Vec<Proposal> {
+        let text = Worded { candidates, rarest: 4.0 };
+        fuse(text, said, &FxHashMap::default(), 0.0, only_text, &Weights::default()).proposals
+    }
+
     fn order(text: Vec<Candidate>, said: &Said) -> Vec<i64> {
-        fuse(text, said, &FxHashMap::default(), 0.0, false, &Weights::default())
-            .into_iter()
-            .map(|proposal| proposal.row.0)
-            .collect()
+        fused(text, said, false).into_iter().map(|proposal| proposal.row.0).collect()
     }
 
     #[test]
@@ -226,8 +286,7 @@ mod tests {
     #[test]
     fn a_search_with_operators_gets_nothing_that_text_did_not_find() {
         let text = vec![candidate(1, 9.0, 0.2), candidate(2, 8.5, 0.2)];
-        let fused =
-            fuse(text, &said(&[(7, 0.9), (2, 0.8)], 1.0), &FxHashMap::default(), 0.0, true, &Weights::default());
+        let fused = fused(text, &said(&[(7, 0.9), (2, 0.8)], 1.0), true);
         assert_eq!(fused.iter().map(|proposal| proposal.row.0).collect::<Vec<_>>(), [2, 1]);
     }
 
@@ -246,7 +305,7 @@ mod tests {
             let first = distinct(meaning.iter().map(|(row, _)| *row).collect());
             let mut meaning: Vec<_> = meaning.into_iter().zip(first).filter(|(_, first)| *first).map(|(pair, _)| pair).collect();
             meaning.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let fused = fuse(text, &said(&meaning, understood), &FxHashMap::default(), 0.0, false, &Weights::default());
+            let fused = fused(text, &said(&meaning, understood), false);
             prop_assert!(fused.is_sorted_by(|a, b| a.score >= b.score));
             prop_assert!(fused.iter().all(|proposal| (0.0..=1.0).contains(&proposal.score) && (0.0..=1.0).contains(&proposal.coverage)));
             let rows: std::collections::HashSet<Row> = fused.iter().map(|proposal| proposal.row).collect();

@@ -2,7 +2,8 @@
 //!
 //! - [`engine`]: one home opened: recall, catching up, index upkeep
 //! - `answer`: from a query to an answer
-//! - `fusion`: several ranked lists to one; `meaning`: the arm of meaning; [`models`]: the embedding models of a home
+//! - `fusion`: several ranked lists to one; `meaning`: the arm of meaning; [`models`]: the embedding models of a home;
+//!   `marks`: what their exams showed
 //! - `follow`: indexing and embedding in the background, `priority` and `pause` of it; `socket`: a question's vector from
 //!   the process that holds the model
 //! - `arms`: what the indexes propose; `ranked`: the records behind that, on their way to an answer
@@ -29,6 +30,7 @@ mod follow;
 mod fusion;
 mod hit;
 pub mod local;
+mod marks;
 mod meaning;
 pub mod models;
 mod named;

@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 
 use crate::arms::Asked;
 use crate::error::{Error, Result};
+use crate::marks;
 use crate::models::{EMBEDDINGS_FOLDER, chosen_library, current_model, installed_models, load_model, model_folder};
 use crate::socket;
 
@@ -58,6 +59,8 @@ pub(crate) struct Meaning {
     last: Mutex<Option<(Instant, String, Question)>>,
     /// Whether a question found nobody who holds the model.
     missed: AtomicBool,
+    /// The marks of embedders' exams, by their ids.
+    marks: Mutex<FxHashMap<String, f32>>,
     pub(crate) activity: Arc<Activity>,
 }
 
@@ -107,6 +110,8 @@ pub(crate) struct Question {
     pub(crate) embedder: String,
     /// The share of it that the embedder understands, 0 to 1.
     pub(crate) understood: f32,
+    /// How far the embedder's space was shown to have a meaning, 0 to 1.
+    pub(crate) proven: f32,
     /// The languages of the embedder, for people.
     pub(crate) languages: String,
     pub(crate) vector: Vec<f32>,
@@ -131,6 +136,8 @@ pub(crate) struct Said {
     pub(crate) meant: Meant,
     /// The share of the question that the embedder understands, 0 to 1.
     pub(crate) understood: f32,
+    /// How far the embedder's space was shown to have a meaning, 0 to 1.
+    pub(crate) proven: f32,
     /// Components of a vector.
     pub(crate) dimensions: usize,
     vector: Vec<f32>,
@@ -169,6 +176,7 @@ impl Meaning {
             index: Mutex::default(),
             last: Mutex::default(),
             missed: AtomicBool::new(false),
+            marks: Mutex::default(),
             activity: Arc::default(),
         }
     }
@@ -198,11 +206,30 @@ impl Meaning {
 
     /// The index of this embedder, for whoever writes.
     pub(crate) fn writing(&self, embedder: Arc<dyn Embedder>) -> MeaningIndex {
-        let cache = match &self.source {
+        MeaningIndex::new(&self.root, &self.embeddings(), embedder)
+    }
+
+    /// The folder with the embeddings.
+    fn embeddings(&self) -> PathBuf {
+        match &self.source {
             Source::Given(_, cache) => cache.clone(),
             Source::Home => self.home.join(EMBEDDINGS_FOLDER),
-        };
-        MeaningIndex::new(&self.root, &cache, embedder)
+        }
+    }
+
+    /// How far this embedder's space has a meaning: from its exam, which it takes once. An exam that cannot be taken
+    /// shows nothing.
+    fn proven(&self, embedder: &dyn Embedder) -> f32 {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mark) = marks.get(embedder.id()) {
+            return *mark;
+        }
+        let mark = marks::of(embedder, &self.embeddings()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the embedder was not examined");
+            0.0
+        });
+        marks.insert(embedder.id().to_owned(), mark);
+        mark
     }
 
     /// Another index over the embedder in use, for whoever writes. Loads the model; `None` when there is none.
@@ -292,6 +319,7 @@ impl Meaning {
         Ok(Question {
             embedder: embedder.id().to_owned(),
             understood,
+            proven: self.proven(&*embedder),
             languages: if codes.len() > 5 { "its languages".to_owned() } else { codes.join(", ") },
             vector: vector.unwrap_or_default(),
         })
@@ -389,7 +417,7 @@ impl Meaning {
             degrade("not-understood", hint);
             return Ok(None);
         }
-        let Question { embedder: id, understood, vector, .. } = question;
+        let Question { embedder: id, understood, proven, vector, .. } = question;
         let index = self.searching(&id, vector.len(), self.loaded(&id).as_ref());
         let search = Search { text, plain, vector: Some(&vector), filter, limit };
         match index.nearest(store, &search, &vector) {
@@ -407,7 +435,7 @@ impl Meaning {
                 }
                 answer.lag.insert(VECTOR.to_owned(), found.lag);
                 let dimensions = vector.len();
-                Ok(Some(Said { meant, understood, dimensions, vector, index: Some(index) }))
+                Ok(Some(Said { meant, understood, proven, dimensions, vector, index: Some(index) }))
             }
             Err(error) => {
                 degrade("failed", format!("the vector index did not answer ({error}): run `harness index rebuild`"));
@@ -501,6 +529,6 @@ fn now_ms() -> u64 {
 impl Said {
     /// What the arm said, without an index.
     pub(crate) fn for_tests(meant: Meant, understood: f32, dimensions: usize) -> Said {
-        Said { meant, understood, dimensions, vector: Vec::new(), index: None }
+        Said { meant, understood, proven: 0.0, dimensions, vector: Vec::new(), index: None }
     }
 }

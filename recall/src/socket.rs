@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request    length (u32, little endian), JSON {"v": 1, "question": "…"}
-//! answer     length (u32, little endian), JSON {"embedder", "understood", "languages", "vector"} or {"code", "reason"}
+//! answer     length (u32, little endian), JSON {"embedder", "understood", "proven", "languages", "vector"} or {"code", "reason"}
 //! ```
 //!
 //! One request a connection. The socket is its owner's alone (0600, in a folder that is); what is not of the expected
@@ -41,15 +41,23 @@ struct Request {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Reply {
-    Embedded { embedder: String, understood: f32, languages: String, vector: Vec<f32> },
+    Embedded {
+        embedder: String,
+        understood: f32,
+        // Not said by versions before this one.
+        #[serde(default)]
+        proven: f32,
+        languages: String,
+        vector: Vec<f32>,
+    },
     Absent { code: String, reason: String },
 }
 
 impl From<Result<Question, Absent>> for Reply {
     fn from(embedded: Result<Question, Absent>) -> Reply {
         match embedded {
-            Ok(Question { embedder, understood, languages, vector }) => {
-                Reply::Embedded { embedder, understood, languages, vector }
+            Ok(Question { embedder, understood, proven, languages, vector }) => {
+                Reply::Embedded { embedder, understood, proven, languages, vector }
             }
             Err(absent) => {
                 let reason = match &absent {
@@ -65,11 +73,12 @@ impl From<Result<Question, Absent>> for Reply {
 impl From<Reply> for Result<Question, Absent> {
     fn from(reply: Reply) -> Result<Question, Absent> {
         match reply {
-            Reply::Embedded { embedder, understood, languages, vector } => {
+            Reply::Embedded { embedder, understood, proven, languages, vector } => {
                 if vector.is_empty() || vector.iter().any(|x| !x.is_finite()) {
                     return Err(Absent::Broken("the process that holds the model gave no vector".to_owned()));
                 }
-                Ok(Question { embedder, understood: understood.clamp(0.0, 1.0), languages, vector })
+                let (understood, proven) = (understood.clamp(0.0, 1.0), proven.clamp(0.0, 1.0));
+                Ok(Question { embedder, understood, proven, languages, vector })
             }
             Reply::Absent { code, reason } if code == "model-failed" => Err(Absent::Broken(reason)),
             Reply::Absent { code, .. } if code == "no-model" => Err(Absent::NoModel),
@@ -278,6 +287,7 @@ mod unix {
                 text => Ok(Question {
                     embedder: "test 3".to_owned(),
                     understood: 0.5,
+                    proven: 1.0,
                     languages: "en".to_owned(),
                     vector: vec![text.len() as f32, 0.1, -1.0 / 3.0],
                 }),

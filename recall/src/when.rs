@@ -306,6 +306,10 @@ mod tests {
         ] {
             assert_eq!(named(question), [expected], "{question}");
         }
+        for feast in ["Does the French office work on Whit Monday?", "what did Ana cook for Good Friday"] {
+            assert_eq!(named(feast), [""; 0], "{feast}");
+        }
+        assert_eq!(named("Meeting Last Monday"), ["2023-05-08"], "a heading has capitals, too");
     }
 
     #[test]

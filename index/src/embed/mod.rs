@@ -5,6 +5,7 @@
 //! - [`OnnxEmbedder`]: the same models and their int8 variants through ONNX Runtime, where its library is there
 //! - [`HashingEmbedder`], [`RandomEmbedder`]: for tests, with no meaning in them
 //! - [`source`]: a model's files, in folders, wheels and zip archives, and their checksums
+//! - [`exam`]: whether its space has a meaning at all
 //! - [`gate`]: how much of a query an embedder understands
 //! - [`passages`]: long texts in pieces that an embedder takes in whole
 
@@ -12,6 +13,7 @@ mod bert;
 mod config;
 pub mod contract;
 mod error;
+pub mod exam;
 pub mod gate;
 mod gemm;
 mod hashing;

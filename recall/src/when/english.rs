@@ -169,7 +169,7 @@ impl Tokens<'_> {
             let yesterday = today.yesterday().ok()?;
             return Some((Days::last_weekday(yesterday, day as i64)?, 2));
         }
-        if let Some(day) = weekday(at) {
+        if let Some(day) = weekday(at).filter(|_| !self.is_feast(at)) {
             return Some((Days::last_weekday(today, day as i64)?, 1));
         }
         // `in the last three days`, `3 weeks ago`, `a couple of months ago`.
@@ -182,6 +182,14 @@ impl Tokens<'_> {
         let unit = self.unit(at + 1)?;
         (self.word(at + 2) == "ago").then_some(())?;
         Some((Days::ago(today, number, unit)?, 3))
+    }
+
+    /// Whether a weekday is the end of a name: `on Whit Monday`, `before Good Friday`. The first word of a question has a
+    /// capital, too, and so have words that introduce a day in a heading.
+    fn is_feast(&self, at: usize) -> bool {
+        let capital = |at: usize| self.all.get(at).is_some_and(|token| token.capital);
+        let introduces = |word: &str| BEFORE_MONTHS.contains(&word) || ["on", "next", "every", "each"].contains(&word);
+        at > 1 && capital(at) && capital(at - 1) && self.sign(at - 1) == Some(" ") && !introduces(self.word(at - 1))
     }
 
     fn number(&self, at: usize) -> Option<i64> {
