@@ -1,7 +1,7 @@
 //! One home opened: recall, catching up, index upkeep.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use harness_experience::Credit;
@@ -61,7 +61,7 @@ pub struct Engine {
     /// What runs say about records, and the version of the trials that it follows from.
     credit: Mutex<Option<(u64, Arc<Credit>)>>,
     /// Off unless it is asked for.
-    reranking: Option<Reranking>,
+    reranking: OnceLock<Reranking>,
 }
 
 /// What an index says of itself.
@@ -120,7 +120,7 @@ impl Engine {
             meaning: Meaning::new(home, &root),
             weights: Weights::default(),
             credit: Mutex::new(None),
-            reranking: None,
+            reranking: OnceLock::new(),
         })
     }
 
@@ -177,9 +177,14 @@ impl Engine {
 
     /// The same with a reranker, which reads the first [`rerank::RERANKED_MAX`](crate::rerank::RERANKED_MAX) of each answer
     /// again. What it has not read when the deadline passes is answered in the order without it, and that is said.
-    pub fn with_reranker(mut self, reranker: Arc<dyn Reranker>, deadline: Duration) -> Engine {
-        self.reranking = Some(Reranking { reranker, deadline });
+    pub fn with_reranker(self, reranker: Arc<dyn Reranker>, deadline: Duration) -> Engine {
+        self.rerank_with(reranker, deadline);
         self
+    }
+
+    /// Gives it a reranker from now on. The first one stays.
+    pub fn rerank_with(&self, reranker: Arc<dyn Reranker>, deadline: Duration) {
+        let _ = self.reranking.set(Reranking { reranker, deadline });
     }
 
     /// Whether recall by meaning is on, as far as can be told without loading a model.
@@ -209,7 +214,7 @@ impl Engine {
             store: &*self.store,
             text: &self.text,
             meaning: &self.meaning,
-            reranking: self.reranking.as_ref(),
+            reranking: self.reranking.get(),
             credit: &credit,
         };
         answer::recall(&arms, &self.weights, query, reads)

@@ -47,6 +47,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A reranker was asked for, and it cannot be used.
+    #[error("cannot use the reranker in {}: {reason}", folder.display())]
+    Reranker {
+        /// The folder that was named.
+        folder: std::path::PathBuf,
+        /// Why.
+        reason: String,
+    },
+
     /// Another process is following, and holds the lock that this work needs.
     #[error("another process (pid {}) is indexing: wait for it, or stop it", pid.map_or("unknown".to_owned(), |p| p.to_string()))]
     Followed {

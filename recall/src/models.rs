@@ -1,4 +1,4 @@
-//! The embedding models of a home: which one is in use, and loading it.
+//! The embedding models of a home: which one is in use, and loading it; and rerankers, from wherever they are.
 //!
 //! `HOME/models/<name>/` holds a model's files with their manifest, `HOME/models/current` the name of the one in use.
 
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use harness_index::embed::source::{MANIFEST, ModelFiles, QUANTIZED};
 use harness_index::embed::{BertEmbedder, Embedder, Error, OnnxEmbedder, OnnxRuntime, Options};
+use harness_index::rerank::{OnnxReranker, Reranker};
 
 /// The folder of the models within a home. Deleting one costs a download.
 pub const MODELS_FOLDER: &str = "models";
@@ -98,6 +99,16 @@ pub fn load_model(home: &Path, name: &str) -> Result<Arc<dyn Embedder>, Error> {
         Some(library) => Ok(Arc::new(OnnxEmbedder::open(&OnnxRuntime::load(&library)?, &files, &options)?)),
         None => Ok(Arc::new(BertEmbedder::open(&files, &options)?)),
     }
+}
+
+/// Loads a cross-encoder from a folder with an ONNX graph and its tokenizer. The ONNX Runtime library in use in this home
+/// computes it. Takes some tenths of a second.
+pub fn load_reranker(home: &Path, folder: &Path) -> crate::Result<Arc<dyn Reranker>> {
+    let failed = |reason: String| crate::Error::Reranker { folder: folder.to_owned(), reason };
+    let none = || failed("no ONNX Runtime library is in use: `harness setup --fast` gets one".to_owned());
+    let library = chosen_library(home).ok_or_else(none)?;
+    let runtime = OnnxRuntime::load(&library).map_err(|error| failed(error.to_string()))?;
+    Ok(Arc::new(OnnxReranker::open(&runtime, folder).map_err(|error| failed(error.to_string()))?))
 }
 
 /// Whether a name can be a folder of ours.

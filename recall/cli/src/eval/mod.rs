@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use harness_memory::Mode;
 use harness_recall::Weights;
+use harness_recall::models::load_reranker;
 
 use self::haystack::{Haystack, Kind, Problem};
 use self::report::{Report, SetReport};
@@ -78,6 +79,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     embedding_cache: Option<PathBuf>,
 
+    /// Read the first 30 of each answer once more, with the cross-encoder in this folder (an ONNX graph and its tokenizer)
+    #[arg(long, value_name = "DIR")]
+    rerank: Option<PathBuf>,
+
     /// Weights of ranking other than the default ones, as JSON: {"session": 0.05}
     #[arg(long, value_name = "JSON", value_parser = weights)]
     weights: Option<Weights>,
@@ -112,9 +117,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         Mode::Text => None,
         Mode::Hybrid | Mode::Vector => embedder::of(args.embedder.as_deref(), args.embedding_cache, app)?,
     };
+    let reranker = args.rerank.as_deref().map(|folder| load_reranker(&app.home, folder)).transpose()?;
     let plan = Plan {
         mode,
         embedder,
+        reranker,
         unit: args.unit,
         weights: args.weights.unwrap_or_default(),
         context_tokens: args.context,

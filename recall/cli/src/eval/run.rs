@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use harness_index::rerank::Reranker;
 use harness_memory::intake::Admission;
 use harness_memory::memory::HITS_MAX;
 use harness_memory::store::PUT_RECORDS_MAX;
@@ -20,6 +21,9 @@ use super::score::{self, Figures, Unit};
 /// How many hits a question is asked for, and timed with: the deepest rank that most measures look at.
 const HITS: usize = 20;
 
+/// A measurement waits for a closer reading as long as it takes; a model that hangs ends it some time.
+const RERANK_DEADLINE: Duration = Duration::from_secs(60);
+
 /// How a haystack is asked.
 pub(super) struct Plan {
     pub(super) mode: Mode,
@@ -27,6 +31,8 @@ pub(super) struct Plan {
     pub(super) unit: Option<Unit>,
     /// What makes vectors, with the folder that keeps them.
     pub(super) embedder: Option<Chosen>,
+    /// What reads the first of each answer once more.
+    pub(super) reranker: Option<Arc<dyn Reranker>>,
     /// How much each part of ranking counts.
     pub(super) weights: Weights,
     /// The most questions to ask.
@@ -77,6 +83,9 @@ pub(super) fn haystack(
     if let Some(Chosen { embedder, cache }) = &plan.embedder {
         let cache = cache.clone().unwrap_or_else(|| home.path().join(EMBEDDINGS_FOLDER));
         engine = engine.with_embedder(Arc::clone(embedder), &cache);
+    }
+    if let Some(reranker) = &plan.reranker {
+        engine.rerank_with(Arc::clone(reranker), RERANK_DEADLINE);
     }
     let engine = engine;
     let present = present(haystack);

@@ -1,8 +1,12 @@
 //! `harness recall search`.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use harness_memory::memory::HITS_MAX;
 use harness_memory::{Answer, Kind, Mode, Query};
 use harness_recall::engine::TAIL_CHANGES_LONG;
+use harness_recall::models::load_reranker;
 use jiff::Timestamp;
 
 use crate::app::App;
@@ -10,6 +14,9 @@ use crate::commands::pick::Reads;
 use crate::output::Exit;
 use crate::report::{self, Advice};
 use crate::{render, when};
+
+/// How long a person waits for a closer reading; the order without it is shown then.
+const RERANK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Find records that answer a question, best first
 ///
@@ -58,6 +65,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
 
+    /// Read the first 30 once more together with the question, with the cross-encoder in this folder (an ONNX graph and its
+    /// tokenizer): slower and closer. Needs the library that `harness setup --fast` gets
+    #[arg(long, value_name = "DIR")]
+    rerank: Option<PathBuf>,
+
     /// Say why each hit is there: what each way of searching found, its score and its weight
     #[arg(long)]
     explain: bool,
@@ -91,6 +103,9 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Nothing);
     };
+    if let Some(folder) = &args.rerank {
+        engine.rerank_with(load_reranker(&app.home, folder)?, RERANK_DEADLINE);
+    }
     let answer = engine.recall(&query, &reads)?;
     if app.json {
         app.print_json(&answer)?;
