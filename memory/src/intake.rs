@@ -1,6 +1,9 @@
 //! The only way to [`crate::Store::put`]: limits, echo check, redaction.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::marker;
@@ -101,6 +104,11 @@ impl Intake {
             }
         };
         for_each_text(&mut record, &mut clean);
+        for name in [&mut record.session, &mut record.key].into_iter().flatten().chain([&mut record.source]) {
+            if let Cow::Owned(clean) = clean_name(name) {
+                *name = clean;
+            }
+        }
         // Quotation marks and signs that stood around a block say nothing of their own.
         if echoes > 0 && !record.text().chars().any(char::is_alphanumeric) {
             return Ok(Admission::Echo);
@@ -117,6 +125,11 @@ impl Intake {
                 *text = clean.into_owned();
             }
         }
+        for name in [&mut session.id, &mut session.source] {
+            if let Cow::Owned(clean) = clean_name(name) {
+                *name = clean;
+            }
+        }
         session
     }
 
@@ -131,6 +144,28 @@ impl Intake {
     }
 }
 
+/// The longest name that can hold no secret: every kind of them is longer, or needs words around it.
+const PLAIN_NAME_BYTES: usize = 12;
+
+/// A name without secrets: of a source, session, key or run. Two names stay two, and the same name stays the same: in
+/// the place of what was replaced a hash of the name tells them apart. Always by the built-in rules, so that a record
+/// and its session are named alike whoever hands them in.
+pub(crate) fn clean_name(name: &str) -> Cow<'_, str> {
+    // Most names are UUIDs or short words.
+    let is_plain = name.len() <= PLAIN_NAME_BYTES || name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if is_plain {
+        return Cow::Borrowed(name);
+    }
+    let redacted = Redactor::default().redact(name);
+    if redacted.hits().next().is_none() {
+        return Cow::Borrowed(name);
+    }
+    let hash = format!("#{:016x}", xxh3_64(name.as_bytes()));
+    let mut clean = redacted.into_text().into_owned();
+    clean.truncate(clean.floor_char_boundary(NAME_BYTES_MAX - hash.len()));
+    Cow::Owned(clean + &hash)
+}
+
 fn for_each_text(record: &mut Record, clean: &mut impl FnMut(&mut String)) {
     record.tags.iter_mut().for_each(&mut *clean);
     match &mut record.body {
@@ -138,7 +173,10 @@ fn for_each_text(record: &mut Record, clean: &mut impl FnMut(&mut String)) {
             clean(&mut message.text);
             message.caption.iter_mut().chain(&mut message.speaker).for_each(&mut *clean);
             for call in &mut message.tool_calls {
-                clean(&mut call.arguments);
+                [&mut call.call, &mut call.tool, &mut call.arguments].into_iter().for_each(&mut *clean);
+            }
+            if let Some(result) = &mut message.tool_result {
+                [&mut result.call, &mut result.tool].into_iter().for_each(&mut *clean);
             }
         }
         Body::Episode(episode) => {
@@ -146,6 +184,7 @@ fn for_each_text(record: &mut Record, clean: &mut impl FnMut(&mut String)) {
             let free = episode.user_turns.iter_mut().chain(&mut episode.errors);
             free.chain(&mut episode.reason).chain(&mut episode.lesson).for_each(&mut *clean);
             for tool in &mut episode.tools {
+                clean(&mut tool.tool);
                 clean(&mut tool.gist);
                 tool.error.iter_mut().for_each(&mut *clean);
             }
@@ -165,10 +204,10 @@ fn check_limits(record: &Record) -> Result<()> {
         return refuse(format!("it holds {bytes} bytes of text, the limit is {TEXT_BYTES_MAX}; split it or cut it"));
     }
     check_tags(&record.tags)?;
-    let names = [Some(&record.source), record.session.as_ref(), record.key.as_ref()];
-    if let Some(name) = names.into_iter().flatten().find(|name| name.len() > NAME_BYTES_MAX) {
-        let start: String = name.chars().take(40).collect();
-        return refuse(format!("the name {start:?}… is longer than {NAME_BYTES_MAX} bytes"));
+    // What is refused was not cleaned: its words are not repeated, for whoever keeps the message.
+    let names = [("source", Some(&record.source)), ("session", record.session.as_ref()), ("key", record.key.as_ref())];
+    if let Some((what, _)) = names.into_iter().find(|(_, name)| name.is_some_and(|name| name.len() > NAME_BYTES_MAX)) {
+        return refuse(format!("the name of its {what} is longer than {NAME_BYTES_MAX} bytes"));
     }
     if record.replaces == Some(record.id) {
         return refuse("it says that it replaces itself".into());
@@ -182,8 +221,8 @@ pub(crate) fn check_tags(tags: &[String]) -> Result<()> {
     if tags.len() > TAGS_MAX {
         return refuse(format!("it has {} tags, the limit is {TAGS_MAX}", tags.len()));
     }
-    if let Some(tag) = tags.iter().find(|tag| tag.len() > TAG_BYTES_MAX || tag.trim().is_empty()) {
-        return refuse(format!("tag {tag:?} is empty or longer than {TAG_BYTES_MAX} bytes"));
+    if let Some(at) = tags.iter().position(|tag| tag.len() > TAG_BYTES_MAX || tag.trim().is_empty()) {
+        return refuse(format!("tag {} is empty or longer than {TAG_BYTES_MAX} bytes", at + 1));
     }
     Ok(())
 }
@@ -201,17 +240,42 @@ fn has_more_than_text(record: &Record) -> bool {
 fn text_bytes(record: &Record) -> usize {
     match &record.body {
         Body::Message(message) => {
-            let calls: usize = message.tool_calls.iter().map(|call| call.arguments.len()).sum();
+            let calls = message.tool_calls.iter();
+            let calls: usize = calls.map(|call| call.call.len() + call.tool.len() + call.arguments.len()).sum();
             message.text.len() + calls + message.caption.as_ref().map_or(0, String::len)
         }
         Body::Episode(episode) => {
             let turns = episode.user_turns.iter().chain(&episode.errors).map(String::len).sum::<usize>();
+            let tools = episode.tools.iter();
             let tools: usize =
-                episode.tools.iter().map(|t| t.gist.len() + t.error.as_ref().map_or(0, String::len)).sum();
+                tools.map(|t| t.tool.len() + t.gist.len() + t.error.as_ref().map_or(0, String::len)).sum();
             let said = [&episode.reason, &episode.lesson].into_iter().flatten().map(String::len).sum::<usize>();
             episode.situation.len() + turns + tools + said
         }
         Body::Note(note) => note.text.len(),
         Body::Lesson(lesson) => lesson.text.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_no_secret_and_stays_one_name() {
+        let token = |letter: char| format!("gh{}_{}", 'p', letter.to_string().repeat(30) + "7q2Xz9");
+        let (one, other) = (format!("job {}", token('a')), format!("job {}", token('b')));
+        let clean = clean_name(&one).into_owned();
+        assert!(!clean.contains(&token('a')), "{clean}");
+        assert_eq!(clean, clean_name(&one));
+        assert_ne!(clean, clean_name(&other));
+        assert_eq!(clean_name(&clean), clean, "what was cleaned is clean");
+        let long = format!("{} {}", "x".repeat(490), token('c'));
+        assert!(clean_name(&long).len() <= NAME_BYTES_MAX);
+        for plain in
+            ["5f0c2a71-77d3-4f0e-9d3b-0a4a3c1f2b6e", "claude-code", "/home/ana/shop/notes/deploy.md", "observation-17"]
+        {
+            assert_eq!(clean_name(plain), plain);
+        }
     }
 }

@@ -356,4 +356,6 @@ fn merge(findings: &mut Vec<Finding>) {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

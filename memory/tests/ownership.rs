@@ -234,6 +234,25 @@ fn a_backup_beside_writers_is_one_moment_of_the_store_and_restores_to_it() {
 }
 
 #[test]
+fn two_restores_within_a_second_keep_two_stores_and_the_open_handle_sees_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let file = folder.path().join("copy.db");
+    store.back_up(&file, &mut |_, _| true).unwrap();
+    let now = Timestamp::now();
+    let mut kept = Vec::new();
+    for number in 0..3 {
+        let late = put(&store, note("ana", &format!("written before restore {number}")));
+        let restored = restore(&folder.path().join("home"), &file, now, &mut |_, _| true).unwrap();
+        assert!(matches!(store.get(&[late]).unwrap()[0], Lookup::Missing), "the handle sees what came back");
+        let path = restored.kept.unwrap();
+        assert!(path.is_file() && !kept.contains(&path), "{path:?}");
+        kept.push(path);
+    }
+    assert_well(&store);
+}
+
+#[test]
 fn what_was_forgotten_since_the_backup_stays_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = new_store(folder.path(), "home");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::row::is_damage;
 use super::{DATABASE_FILE, SqliteStore, head, schema};
 use crate::change::Position;
 use crate::error::{Error, Result};
@@ -106,11 +107,20 @@ pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -
     }
     let noted = head::read(folder).map_or(0, |noted| noted.epoch);
     let current = SqliteStore::open(folder);
-    let whole = current.as_ref().ok().and_then(|store| {
-        let kept = folder.join(format!("kept-{stamp}.db"));
-        let backed_up = store.back_up(&kept, progress).ok()?;
-        Some((store, kept, backed_up))
-    });
+    // A store that cannot be kept as a store is kept byte for byte. That is for one that is damaged: where the disk is
+    // full or the copy was stopped, nothing was changed, and that is the answer.
+    let whole = match &current {
+        Err(_) => None,
+        Ok(store) => {
+            let kept = free_name(folder, &format!("kept-{stamp}"), ".db");
+            match store.back_up(&kept, progress) {
+                Ok(backed_up) => Some((store, kept, backed_up)),
+                Err(Error::Sqlite { source, .. }) if is_damage(&source) => None,
+                Err(Error::Damaged { .. }) => None,
+                Err(error) => return Err(error),
+            }
+        }
+    };
     if !progress(0, 0) {
         return Err(Error::Refused { reason: "it was stopped, and nothing was changed".to_owned() });
     }
@@ -127,7 +137,7 @@ pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -
         // What cannot be read as a store is kept byte for byte.
         None => {
             drop(current);
-            let kept = folder.join(format!("kept-{stamp}"));
+            let kept = free_name(folder, &format!("kept-{stamp}"), "");
             fs::create_dir(&kept).map_err(Error::io("make the folder", &kept))?;
             for name in ["store.db", "store.db-wal", "store.db-shm", "head"] {
                 let (old, new) = (folder.join(name), kept.join(name));
@@ -151,6 +161,13 @@ pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -
     // What was there before must not stay readable in the log of writes.
     store.checkpoint()?;
     Ok(Restored { position, kept: Some(kept), still_forgotten })
+}
+
+/// A path in this folder that nothing has yet: two restores may come within a second.
+fn free_name(folder: &Path, name: &str, ending: &str) -> PathBuf {
+    let numbered = (2_u32..).map(|number| folder.join(format!("{name}-{number}{ending}")));
+    let mut names = std::iter::once(folder.join(format!("{name}{ending}"))).chain(numbered);
+    names.find(|path| !path.exists()).unwrap_or_else(|| folder.join(name))
 }
 
 /// Forgets in the copy what was forgotten in the store; answers how many records that changed.

@@ -11,7 +11,7 @@ use crate::change::ChangeKind;
 use crate::error::{Error, Result};
 use crate::export::{Carried, Reset, Run, Tombstone};
 use crate::id::RecordId;
-use crate::intake::{Admitted, NAME_BYTES_MAX};
+use crate::intake::{Admitted, NAME_BYTES_MAX, clean_name};
 use crate::record::Outcome;
 use crate::scope::Scope;
 use crate::session::Session;
@@ -254,6 +254,8 @@ fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collectio
         }
         CarryIn::Tombstone(tombstone) => bury(writing, tombstone)?,
         CarryIn::Exposure(exposure) => {
+            // Compared as it would be stored.
+            let exposure = trials::clean(exposure);
             if !exposures.insert(exposure_text(&exposure)) {
                 return Ok(Became::Nothing);
             }
@@ -266,7 +268,7 @@ fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collectio
         CarryIn::Run(run) => {
             let known: Option<i64> = writing
                 .connection()
-                .query_row("SELECT 1 FROM runs WHERE run = ?1", [&run.run], |columns| columns.get(0))
+                .query_row("SELECT 1 FROM runs WHERE run = ?1", [&*clean_name(&run.run)], |columns| columns.get(0))
                 .optional()
                 .map_err(Error::sqlite("look for a run"))?;
             if known.is_some() {
@@ -330,7 +332,10 @@ fn meet(
 }
 
 /// Takes in what is left of a record.
-fn bury(writing: &mut Writing, tombstone: Tombstone) -> Result<Became> {
+fn bury(writing: &mut Writing, mut tombstone: Tombstone) -> Result<Became> {
+    // Named as the record that it stands for was.
+    let names = [&mut tombstone.session, &mut tombstone.key].into_iter().flatten();
+    names.chain([&mut tombstone.source]).for_each(|name| *name = clean_name(name).into_owned());
     let id = tombstone.id;
     let key = tombstone.key.as_deref();
     let by_id = row::raw(writing.connection(), &id)?.is_some();

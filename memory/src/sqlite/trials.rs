@@ -10,6 +10,7 @@ use super::row::{from_ms, is_damage, to_ms};
 use super::writer::Writing;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
+use crate::intake::clean_name;
 use crate::record::Outcome;
 use crate::redact::Redactor;
 use crate::store::{EXPOSURE_RECORDS_MAX, EXPOSURE_TEXT_BYTES_MAX, Exposure, HOLDOUT_MAX, Trial};
@@ -25,6 +26,18 @@ fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(EXPOSURE_TEXT_BYTES_MAX)]
 }
 
+/// An exposure without secrets, as it is stored: what somebody typed comes past the intake.
+pub(super) fn clean(exposure: Exposure) -> Exposure {
+    let redactor = Redactor::default();
+    let clean = |text: &str| redactor.redact(beginning(text)).into_text().into_owned();
+    Exposure {
+        run: clean_name(&exposure.run).into_owned(),
+        query: clean(&exposure.query),
+        task: exposure.task.as_deref().map(clean),
+        ..exposure
+    }
+}
+
 /// Notes that records were given to a run.
 ///
 /// A record that came out of the same run is left out: it would be credited with the run that it tells of.
@@ -38,6 +51,7 @@ pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
         let reason = format!("{} records in one exposure, the limit is {EXPOSURE_RECORDS_MAX}", exposure.records.len());
         return Err(Error::Refused { reason });
     }
+    let exposure = clean(exposure.clone());
     let connection = writing.connection();
     let mut records = Vec::with_capacity(16 * exposure.records.len());
     for id in &exposure.records {
@@ -49,11 +63,7 @@ pub(super) fn expose(writing: &mut Writing, exposure: &Exposure) -> Result<()> {
             records.extend_from_slice(id.as_bytes());
         }
     }
-    // What somebody typed comes past the intake.
-    let redactor = Redactor::default();
-    let clean = |text: &str| redactor.redact(beginning(text)).into_text().into_owned();
-    let (query, task) = (clean(&exposure.query), exposure.task.as_deref().map(clean));
-    let (query, task) = (query.as_str(), task.as_deref());
+    let (query, task) = (exposure.query.as_str(), exposure.task.as_deref());
     let at_ms = to_ms(exposure.at);
     let checksum = exposure_checksum(&exposure.run, at_ms, query, &records, task, exposure.holdout);
     connection
@@ -97,6 +107,7 @@ pub(super) fn finish_run(writing: &mut Writing, run: &str, outcome: Outcome, rea
 
 /// Notes how a run ended, and when that was said.
 pub(super) fn note_run(writing: &Writing, run: &str, outcome: Outcome, reason: Option<&str>, at_ms: i64) -> Result<()> {
+    let run = &*clean_name(run);
     let clean = reason.map(|reason| Redactor::default().redact(beginning(reason)).into_text().into_owned());
     let reason = clean.as_deref();
     let checksum = run_checksum(run, outcome.code(), reason, at_ms);
@@ -233,6 +244,7 @@ pub(super) fn trials(connection: &Connection, limit: usize) -> Result<Vec<Trial>
 /// How a run ended; a damaged row says nothing and is logged.
 pub(super) fn ended(connection: &Connection, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
     let doing = "read how runs ended";
+    let run = &*clean_name(run);
     let found = connection
         .prepare_cached("SELECT outcome, reason, at_ms, checksum FROM runs WHERE run = ?1")
         .map_err(Error::sqlite(doing))?

@@ -61,6 +61,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io_hint) {
         return Some(hint.to_owned());
     }
+    if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<rusqlite::Error>()).and_then(sqlite_hint) {
+        return Some(hint.to_owned());
+    }
     if let Some(advice) = error.downcast_ref::<Advice>() {
         return Some(advice.hint.clone());
     }
@@ -87,12 +90,32 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     recall.or(memory).map(str::to_owned)
 }
 
+/// What to do when there is no room.
+const FULL: &str = "free some space on that disk, or move the home with --home; nothing stored was lost";
+
+/// What to do when the system refuses it.
+const NO_ACCESS: &str = "give yourself access to it, or choose another home with --home";
+
+/// What to do about an error of SQLite, where its code says it.
+fn sqlite_hint(error: &rusqlite::Error) -> Option<&'static str> {
+    use rusqlite::ErrorCode::{DiskFull, PermissionDenied, ReadOnly};
+    match (error.sqlite_error_code()?, error.sqlite_error()?.extended_code) {
+        (DiskFull, _) => Some(FULL),
+        // SQLite calls it an error of the disk when 32 KiB for what processes share cannot be had.
+        (_, rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            Some("the disk is full: free some space on it, or move the home with --home; nothing stored was lost")
+        }
+        (ReadOnly | PermissionDenied, _) => Some(NO_ACCESS),
+        _ => None,
+    }
+}
+
 /// What to do about an error of the system, where its kind says it.
 pub(crate) fn io_hint(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
-        StorageFull => Some("free some space on that disk, or move the home with --home; nothing stored was lost"),
-        PermissionDenied => Some("give yourself access to it, or choose another home with --home"),
+        StorageFull => Some(FULL),
+        PermissionDenied => Some(NO_ACCESS),
         ReadOnlyFilesystem => Some("it is on a disk that cannot be written; choose another home with --home"),
         _ => None,
     }

@@ -80,7 +80,9 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         wrong += u64::from(!checked.ok);
         print(app, &checked)
     };
+    let mut writable = true;
     for checked in home::check(app) {
+        writable &= checked.code != Some("read-only");
         say(checked)?;
     }
     if !app.home_is_missing() {
@@ -97,7 +99,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
                 }
             }
             Err(error) => {
-                let hint = "restore the folder from a backup, or choose another home with --home";
+                // A store that may not be written to is not known to be damaged.
+                let hint = match writable {
+                    true => "restore the folder from a backup, or choose another home with --home",
+                    false => "make the home writable for you, then look again: nothing is known to be damaged",
+                };
                 say(Checked::wrong("store", "does-not-open", format!("{error:#}"), hint))?;
             }
         }

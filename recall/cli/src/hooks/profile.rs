@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 use harness_memory::store::{Filter, Order};
-use harness_memory::{Body, Kind, Lookup, Outcome, ReadSet, Record, RecordId, Store, Trust, marker};
+use harness_memory::suspicion::{is_suspicious, may_be_lesson};
+use harness_memory::{Body, Kind, Lookup, Origin, Outcome, ReadSet, Record, RecordId, Store, Trust, marker};
 use harness_recall::Engine;
 
 /// How many lessons and pinned notes are said: more than a handful is not read.
@@ -13,8 +14,9 @@ const RULES_MAX: usize = 6;
 /// How many of the newest lessons and notes are looked at for pinned ones.
 const RULES_LOOKED_AT_MAX: usize = 200;
 
-/// How many of the newest episodes are looked at for one whose end is known.
-const EPISODES_LOOKED_AT_MAX: usize = 10;
+/// How many of the newest episodes are looked at for one whose end is known and that may be said: a page of hostile
+/// ones, or a morning of runs without an end, must not hide the last good one.
+const EPISODES_LOOKED_AT_MAX: usize = 50;
 
 /// The longest line, in characters.
 const LINE_CHARS_MAX: usize = 240;
@@ -28,7 +30,8 @@ pub(super) struct Profile {
 /// The profile of a project, or `None` when there is nothing that must be said.
 ///
 /// It holds lessons and pinned notes, newest first, and how the newest piece of work with a known end went.
-/// What tools and the web said is not among them: these lines are read as rules.
+/// What tools and the web said, and what reads like an attempt to give orders, is not among them: these lines are read
+/// as rules.
 pub(super) fn of(engine: &Engine, reads: &ReadSet) -> anyhow::Result<Option<Profile>> {
     let newest = |kinds: &[Kind], limit: usize| -> anyhow::Result<Vec<Record>> {
         let filter =
@@ -41,8 +44,11 @@ pub(super) fn of(engine: &Engine, reads: &ReadSet) -> anyhow::Result<Option<Prof
     let rules = newest(&[Kind::Lesson, Kind::Note], RULES_LOOKED_AT_MAX)?;
     let replaced: Vec<RecordId> = rules.iter().filter_map(|rule| rule.replaces).collect();
     let said = rules.iter().filter(|rule| {
-        let believed = matches!(rule.trust, Trust::Trusted | Trust::Plain);
-        believed && !replaced.contains(&rule.id) && (rule.pinned || rule.kind() == Kind::Lesson)
+        let is_rule = match rule.kind() {
+            Kind::Lesson => may_be_lesson(rule.origin, rule.trust),
+            _ => rule.pinned,
+        };
+        is_rule && is_own(rule, rule.text()) && !replaced.contains(&rule.id)
     });
     for rule in said.take(RULES_MAX) {
         let day = rule.created_at.strftime("%Y-%m-%d");
@@ -60,9 +66,20 @@ pub(super) fn of(engine: &Engine, reads: &ReadSet) -> anyhow::Result<Option<Prof
     Ok(Some(Profile { text: marker::encode(&format!("Known about this project:\n{body}")), records }))
 }
 
+/// Whether what a record says here comes from the person or the agent, and gives no orders.
+fn is_own(record: &Record, said: &str) -> bool {
+    !matches!(record.origin, Origin::Tool | Origin::Web)
+        && record.trust < Trust::Untrusted
+        && !is_suspicious(said, record.origin, record.trust)
+}
+
 /// How an episode ended, when that is known.
 fn ended(record: &Record) -> Option<String> {
     let Body::Episode(episode) = &record.body else { return None };
+    let said = format!("{}\n{}", episode.situation, episode.reason.as_deref().unwrap_or_default());
+    if !is_own(record, &said) {
+        return None;
+    }
     let how = match episode.outcome {
         Outcome::Success => "succeeded",
         Outcome::Failure => "failed",

@@ -70,6 +70,21 @@ impl Grant {
         Err(Problem::forbidden("read-only-token", "this token only reads; `harness token new` makes one that writes"))
     }
 
+    /// The name under which a run is kept. Callers choose names, and two that are bound to scopes of their own may choose
+    /// the same: theirs are told apart by the scope, and the name alone belongs to whoever may see everything.
+    pub(crate) fn run(&self, name: &str) -> String {
+        if self.is_everything() { name.to_owned() } else { format!("{name}{}", self.mark()) }
+    }
+
+    /// The name that this caller gave a run; `None` when it is not its own.
+    pub(crate) fn own_run(&self, kept: &str) -> Option<String> {
+        if self.is_everything() { Some(kept.to_owned()) } else { kept.strip_suffix(&self.mark()).map(str::to_owned) }
+    }
+
+    fn mark(&self) -> String {
+        format!(" @{}", self.home_scope)
+    }
+
     /// What may be read of what was asked for.
     pub(crate) fn narrowed(&self, asked: &[Readable]) -> ReadSet {
         if asked.is_empty() { self.reads.clone() } else { self.reads.intersect(&ReadSet::new(asked.iter().cloned())) }
@@ -92,6 +107,16 @@ mod tests {
         assert_eq!(grant.write_scope(Some(&scope("ana"))).unwrap_err().code, "scope-not-allowed");
         assert!(!grant.reads.allows(&scope("ana/other")));
         assert!(!grant.narrowed(&["/".parse().unwrap()]).allows(&scope("eve")));
+    }
+
+    #[test]
+    fn runs_of_one_name_are_told_apart_by_the_scope_of_who_named_them() {
+        let bound = |path: &str| Grant::within("t", &[path.parse().unwrap()], false, scope("ana"));
+        let (acme, globex) = (bound("acme"), bound("globex"));
+        assert_ne!(acme.run("r"), globex.run("r"));
+        assert_eq!(acme.own_run(&acme.run("r")).as_deref(), Some("r"));
+        assert_eq!(globex.own_run(&acme.run("r")), None);
+        assert_eq!(Grant::everything("t", scope("ana")).run("r"), "r");
     }
 
     #[test]

@@ -90,13 +90,15 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         runtime.block_on(memory.credit(run.clone(), verdict.outcome, Some(verdict.reason.clone())))?;
         kept += 1;
+        // What is printed here may be kept by whoever called.
+        let reason = app.settings.redactor.redact(&verdict.reason).into_text();
         if app.json {
             app.print_json(&serde_json::json!({
                 "run": run, "episode": records.episode, "notes": records.notes, "lessons": records.lessons,
-                "outcome": verdict.outcome, "reason": verdict.reason,
+                "outcome": verdict.outcome, "reason": reason,
             }))?;
         } else if let Some(id) = records.episode {
-            app.print(|out| writeln!(out, "recorded {id}, ended in {}: {}", verdict.outcome, verdict.reason))?;
+            app.print(|out| writeln!(out, "recorded {id}, ended in {}: {reason}", verdict.outcome))?;
         }
     }
     Ok(Exit::found(kept > 0))

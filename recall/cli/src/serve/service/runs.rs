@@ -23,13 +23,26 @@ impl Service {
     pub(crate) async fn expose(&self, grant: &Grant, request: ExposureRequest) -> Result<Done, Problem> {
         grant.check_write()?;
         check_run(&request.run)?;
-        let (reads, ids): (_, Vec<RecordId>) = (grant.reads.clone(), request.records.clone());
-        self.blocking(move |service| ids.iter().try_for_each(|id| service.visible(*id, &reads).map(drop))).await?;
+        let (reads, run, ids) = (grant.reads.clone(), request.run.clone(), request.records);
+        // A record of the run's own session tells of the run, and is not credited with it. The store knows that by the
+        // name of the run, which for a bound token is kept under another.
+        let records: Vec<RecordId> = self
+            .blocking(move |service| {
+                let mut given = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let stored = service.visible(id, &reads)?;
+                    if stored.record.session.as_deref() != Some(run.as_str()) {
+                        given.push(id);
+                    }
+                }
+                Ok(given)
+            })
+            .await?;
         let exposure = Exposure {
             at: request.at.map_or_else(Timestamp::now, |time| time.0),
             task: request.task,
             holdout: request.holdout,
-            ..Exposure::new(request.run.clone(), request.query, request.records)
+            ..Exposure::new(grant.run(&request.run), request.query, records)
         };
         self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).await?;
         Ok(Done { run: request.run })
@@ -37,19 +50,27 @@ impl Service {
 
     /// The runs that a record was given to, and how they ended.
     pub(crate) async fn exposures(&self, grant: &Grant, id: RecordId) -> Result<RecordExposures, Problem> {
-        let reads = grant.reads.clone();
+        let grant = grant.clone();
         self.blocking(move |service| {
-            service.visible(id, &reads)?;
+            service.visible(id, &grant.reads)?;
             let trials = service.engine().store().trials(TRIALS_LOOKED_AT)?;
             let given = trials.into_iter().rev().filter(|trial| !trial.holdout && trial.records.contains(&id));
-            // What was asked may be somebody else's words.
-            let query = |query: String| if reads.is_everything() { query } else { String::new() };
-            let exposure = |trial: Trial| RecordExposure {
-                run: trial.run,
-                at: trial.at,
-                query: query(trial.query),
-                outcome: trial.outcome,
-                reason: trial.reason,
+            let exposure = |trial: Trial| match grant.own_run(&trial.run) {
+                Some(run) => RecordExposure {
+                    run,
+                    at: trial.at,
+                    query: trial.query,
+                    outcome: trial.outcome,
+                    reason: trial.reason,
+                },
+                // What was asked, what the run is called and what says how it ended may be somebody else's words.
+                None => RecordExposure {
+                    run: String::new(),
+                    at: trial.at,
+                    query: String::new(),
+                    outcome: trial.outcome,
+                    reason: None,
+                },
             };
             Ok(RecordExposures { exposures: given.take(EXPOSURES_MAX).map(exposure).collect() })
         })
@@ -61,7 +82,7 @@ impl Service {
         grant.check_write()?;
         check_run(&run)?;
         let memory = self.memory(grant.reads.clone(), grant.home_scope.clone());
-        memory.credit(run.clone(), request.outcome, request.reason).await?;
+        memory.credit(grant.run(&run), request.outcome, request.reason).await?;
         Ok(Done { run })
     }
 }

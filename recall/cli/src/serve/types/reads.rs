@@ -229,15 +229,16 @@ pub(crate) struct RecordExposures {
 /// One run that a record was given to.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RecordExposure {
+    /// What the caller named the run; empty for a run of others, unless all is open to the token.
     pub(crate) run: String,
     /// When the run was first given something.
     pub(crate) at: Timestamp,
-    /// What recall was asked; empty for a token that may not read everything.
+    /// What recall was asked; empty for a run of others.
     pub(crate) query: String,
     /// How the run ended; left out while nobody has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Outcome>,
-    /// What says so.
+    /// What says so; left out for a run of others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
