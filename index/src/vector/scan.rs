@@ -78,6 +78,23 @@ impl Shortlist {
         }
     }
 
+    /// How many rows are wanted.
+    pub(crate) fn wanted(&self) -> usize {
+        self.k
+    }
+
+    /// The most favourable score of a row with this scale whose product is at most this.
+    #[inline]
+    pub(crate) fn most(&self, product: f32, scale: f32) -> f32 {
+        scale * (product * self.query_scale + self.slack) + self.query_scale * self.slack
+    }
+
+    /// Whether no row whose most favourable score is this can be among the best.
+    #[inline]
+    pub(crate) fn is_hopeless(&self, most: f32) -> bool {
+        most < self.floor
+    }
+
     /// Offers the rows that have these products with the query; dead ones are passed over.
     fn offer(
         &mut self,
@@ -120,12 +137,12 @@ impl Shortlist {
     }
 
     /// Raises the floor to what the k-th best has at least, and drops what cannot reach it.
-    fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if self.k == 0 {
             self.found.clear();
             return;
         }
-        if self.found.len() > self.k {
+        if self.found.len() >= self.k {
             let kth = self.k - 1;
             let by_least = |a: &Candidate, b: &Candidate| b.least().total_cmp(&a.least());
             self.found.select_nth_unstable_by(kth, by_least);
@@ -158,6 +175,17 @@ impl Shortlist {
         scored.sort_unstable_by(order);
         Ok(scored)
     }
+}
+
+/// Offers every row that may be among the best to the list.
+pub(crate) fn scan_all(
+    rows: &Rows,
+    query: &Quantized,
+    is_live: &impl Fn(usize) -> bool,
+    list: &mut Shortlist,
+) -> Result<()> {
+    let seen = rows.sketch().look(rows, query, is_live, list)?;
+    scan(rows, seen..rows.len(), query, is_live, list)
 }
 
 /// Offers consecutive rows to the list.
