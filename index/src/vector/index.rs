@@ -418,6 +418,15 @@ impl VectorIndex {
         self.nearest_of_all(query, k, &|row| self.keys.is_live(row))
     }
 
+    /// The exact answers to many queries, by one scan.
+    pub(super) fn nearest_exact_of(&self, queries: &[Prepared], k: usize) -> Result<Vec<Vec<Scored>>> {
+        let quantized: Vec<&Quantized> = queries.iter().map(|query| &query.quantized).collect();
+        let mut lists: Vec<Shortlist> = quantized.iter().map(|query| Shortlist::new(k, query)).collect();
+        let is_live = |row: usize| self.keys.is_live(row);
+        scan::scan_together(&self.rows, 0..self.rows.len(), &quantized, &is_live, &mut lists)?;
+        lists.into_iter().zip(queries).map(|(list, query)| list.rescore(&self.rows, query)).collect()
+    }
+
     fn nearest_of_all(&self, query: &Prepared, k: usize, is_wanted: &impl Fn(usize) -> bool) -> Result<Vec<Scored>> {
         let mut list = Shortlist::new(k, &query.quantized);
         scan::scan_all(&self.rows, &query.quantized, is_wanted, &mut list)?;

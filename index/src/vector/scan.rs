@@ -10,6 +10,7 @@ use super::quantize::{Quantized, cosine};
 use super::rows::Rows;
 use super::simd::Kernel;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// How many standard deviations of the rounding error a row gets the benefit of.
 const DEVIATIONS: f32 = 2.5;
@@ -191,10 +192,21 @@ pub(crate) fn scan_all(
 /// Offers consecutive rows to the list.
 pub(crate) fn scan(
     rows: &Rows,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     query: &Quantized,
     is_live: &impl Fn(usize) -> bool,
     list: &mut Shortlist,
+) -> Result<()> {
+    scan_together(rows, range, &[query], is_live, std::slice::from_mut(list))
+}
+
+/// Offers consecutive rows to the list of each query, some at a time, so that the memory is read once for all.
+pub(crate) fn scan_together(
+    rows: &Rows,
+    range: Range<usize>,
+    queries: &[&Quantized],
+    is_live: &impl Fn(usize) -> bool,
+    lists: &mut [Shortlist],
 ) -> Result<()> {
     let kernel = Kernel::best();
     let mut products = [0; BLOCK_ROWS];
@@ -205,9 +217,11 @@ pub(crate) fn scan(
         let end = (start + BLOCK_ROWS).min(border).min(range.end);
         let block = rows.block(start..end)?;
         let products = &mut products[..end - start];
-        kernel.rows(&query.bytes, block, products);
         let scales = &rows.scales()[start..end];
-        list.offer(products, |at| (start + at) as u32, |at| scales[at], is_live);
+        for (query, list) in queries.iter().zip(lists.iter_mut()) {
+            kernel.rows(&query.bytes, block, products);
+            list.offer(products, |at| (start + at) as u32, |at| scales[at], is_live);
+        }
         start = end;
     }
     Ok(())
