@@ -201,17 +201,28 @@ impl Drawn {
     fn seeds(&self, bounds: &[f32], parts: &[f32], is_live: &impl Fn(usize) -> bool, wanted: usize) -> Vec<u32> {
         let descending = |values: &[f32], a: u32, b: u32| values[b as usize].total_cmp(&values[a as usize]);
         let mut best_parts: Vec<u32> = (0..parts.len() as u32).collect();
-        cut(&mut best_parts, wanted, |&a, &b| descending(parts, a, b));
+        cut(&mut best_parts, wanted * PARTS_PER_SEED, |&a, &b| descending(parts, a, b));
+        // Every row with at least this bound lies in one of these parts, as many rows as parts at the least.
+        let least = best_parts.iter().map(|&part| parts[part as usize]).fold(f32::INFINITY, f32::min);
         let rows = |&part: &u32| {
             let first = part as usize * PART_ROWS;
             first as u32..(first + PART_ROWS).min(bounds.len()) as u32
         };
-        let mut seeds: Vec<u32> = best_parts.iter().flat_map(rows).filter(|&row| is_live(row as usize)).collect();
+        let live = |&row: &u32| is_live(row as usize);
+        let best = best_parts.iter().flat_map(rows).filter(|&row| bounds[row as usize] >= least);
+        let mut seeds: Vec<u32> = best.filter(live).collect();
+        if seeds.len() < wanted {
+            seeds = best_parts.iter().flat_map(rows).filter(live).collect();
+        }
         cut(&mut seeds, wanted, |&a, &b| descending(bounds, a, b));
         seeds.sort_unstable();
         seeds
     }
 }
+
+/// Parts that are searched for each of the rows that are wanted: some of the best rows may be dead, or not allowed by a
+/// filter that lets a third pass.
+const PARTS_PER_SEED: usize = 8;
 
 /// What a step of four bits is worth in steps of eight, and which of them is zero.
 const STEP: i32 = 16;
@@ -342,6 +353,21 @@ mod tests {
         let sketch = index.rows.sketch();
         assert!(sketch.idle.load(Ordering::Relaxed) >= IDLE_MAX);
         assert!(sketch.drawn.read().unwrap().rests.is_empty(), "its memory is free");
+    }
+
+    #[test]
+    fn half_of_the_rows_may_be_hidden_and_a_look_still_helps() {
+        let mut random = Random(13);
+        let centres: Vec<Vec<f32>> = (0..50).map(|_| random.vector(128)).collect();
+        let vectors: Vec<Vec<f32>> = (0..6000).map(|at| random.near(&centres[at % 50], 0.5)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let index = filled(folder.path(), &vectors);
+        let allowed = index.allow((0..6000).filter(|record| record / 50 % 2 == 0));
+        for centre in &centres {
+            let matches = index.search(centre, 10, Some(&allowed)).unwrap();
+            assert!(matches.len() == 10 && found(&matches).iter().all(|record| record / 50 % 2 == 0));
+            assert_eq!(index.rows.sketch().idle.load(Ordering::Relaxed), 0);
+        }
     }
 
     proptest! {
