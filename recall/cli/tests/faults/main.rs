@@ -16,3 +16,4 @@ mod poison;
 #[cfg(target_os = "linux")]
 mod system_calls;
 mod tenants;
+mod vector_files;
