@@ -5,7 +5,8 @@ One command does it all:
 
     python3 examples/compare/vectors/run.py
 
-or a part of it, named `10000`, `100000` or `self`.
+or a part of it, named `10000`, `100000`, `self`, `filters` (with opening and inserts, at 100,000) or `1000000` (cells,
+on clustered and on low-rank data, beside the exact scan alone: a graph of so many takes an hour to build).
 
 It makes a virtual environment in a temporary folder, installs the peers from the package
 index that pip is configured for, builds the Rust example `vector_bench`, lets it write the data and
@@ -33,8 +34,16 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def main():
     if "--measure" in sys.argv:
         folder, *parts = sys.argv[sys.argv.index("--measure") + 1 :]
-        for part in parts or ["10000", "100000", "self"]:
-            self_recalls(folder) if part == "self" else searches(folder, int(part))
+        for part in parts or ["10000", "100000", "filters", "self", "1000000"]:
+            if part == "self":
+                self_recalls(folder)
+            elif part == "filters":
+                alone("exact", "100000")
+            elif part == "1000000":
+                alone("cells", "clustered", part)
+                alone("cells", "low-rank", part)
+            else:
+                searches(folder, int(part))
         return
     # A folder of its own outside the repository; given, it is used again without installing.
     with tempfile.TemporaryDirectory() as temporary:
@@ -66,6 +75,13 @@ def ours(folder, kind, count):
     command = [os.environ["VECTOR_BENCH"], "peers", kind, str(count), folder]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return json.loads(output)
+
+
+def alone(*arguments):
+    """Measures the index and no other; it prints what it finds."""
+    sys.stdout.flush()
+    subprocess.run([os.environ["VECTOR_BENCH"], *arguments], check=True)
+    print()
 
 
 def searches(folder, count):

@@ -5,7 +5,7 @@
 //! cargo run --release -p harness-index --example vector_bench -- cells low-rank 1000000
 //! ```
 //!
-//! `peers` writes its data to a folder, for the comparison in `examples/compare/vectors`.
+//! `cells` leaves the index in a folder that it is given, for `examples/compare/routing`; `peers` writes its data to a folder, for the comparison in `examples/compare/vectors`.
 //!
 //! Times are CPU times of the one thread that does the work, medians over queries.
 
@@ -26,9 +26,10 @@ fn main() -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["exact", count] => exact(count.parse()?),
-        ["cells", kind, count] => cells(kind, count.parse()?),
+        ["cells", kind, count] => cells(kind, count.parse()?, tempfile::tempdir()?.path()),
+        ["cells", kind, count, folder] => cells(kind, count.parse()?, Path::new(folder)),
         ["peers", kind, count, folder] => peers(kind, count.parse()?, Path::new(folder)),
-        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT | \
+        _ => Err("usage: vector_bench exact COUNT | cells clustered|low-rank COUNT [FOLDER] | \
                   peers clustered|sessions|duplicates COUNT FOLDER"
             .into()),
     }
@@ -168,15 +169,14 @@ fn exact(count: usize) -> Outcome<()> {
 /// Vectors that are drawn and inserted at a time, so that they need not be in memory together.
 const BATCH: usize = 10_000;
 
-fn cells(kind: &str, count: usize) -> Outcome<()> {
+fn cells(kind: &str, count: usize, folder: &Path) -> Outcome<()> {
     let mut random = Random::new(11);
     let source = match kind {
         "clustered" => Source::clustered(&mut random, (count / 1000).max(10)),
         "low-rank" => Source::low_rank(&mut random),
         other => return Err(format!("no data is called {other}").into()),
     };
-    let folder = tempfile::tempdir()?;
-    let mut index = VectorIndex::create(folder.path(), &space())?;
+    let mut index = VectorIndex::create(folder, &space())?;
     let mut insert_ms = 0.0;
     let mut number = 0u64;
     while (number as usize) < count {
@@ -209,7 +209,7 @@ fn cells(kind: &str, count: usize) -> Outcome<()> {
     adopted?;
     println!("  rebuilt in {:.1} CPU s, adopted in {:.2} CPU s", build_ms / 1e3, adopt_ms / 1e3);
     drop(index);
-    let (index, open_ms) = timed(|| VectorIndex::open(folder.path(), &space()));
+    let (index, open_ms) = timed(|| VectorIndex::open(folder, &space()));
     let index = index?;
     println!("  {:?}, opened in {open_ms:.0} ms", index.status());
     let (ms, recall) = measure(&queries, Some(&truth), |query| Ok(records(index.search(query, K, None)?)))?;

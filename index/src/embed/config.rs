@@ -62,14 +62,47 @@ pub struct KnownModel {
 }
 
 /// The models whose files are pinned: weights with one of these sums must come with the others.
-pub const KNOWN_MODELS: &[KnownModel] = &[KnownModel {
-    name: "all-MiniLM-L6-v2",
-    licence: "Apache-2.0",
-    pinned: &[
-        (source::WEIGHTS, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
-        (source::TOKENIZER, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
-    ],
-}];
+///
+/// The first was summed from the file itself. The others' sums are what public programs that pin the same files of
+/// the model hub state, each found in at least two that know nothing of each other: for multilingual-e5-small (hub
+/// revision 614241f622f5) Typvia's `MODEL_FILES` and a reader's `pinned_file_sha256`, "verified against the
+/// LFS-published digest"; for paraphrase-multilingual-MiniLM-L12-v2 (e8f8c211226b) and bge-small-en-v1.5
+/// (5c38ec7c405e) several. A hub's own sum is verified too, for every file that it states one of; so a sum here can
+/// refuse a file, never let one through.
+pub const KNOWN_MODELS: &[KnownModel] = &[
+    KnownModel {
+        name: "all-MiniLM-L6-v2",
+        licence: "Apache-2.0",
+        pinned: &[
+            (source::WEIGHTS, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+            (source::TOKENIZER, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+        ],
+    },
+    KnownModel {
+        name: "multilingual-e5-small",
+        licence: "MIT",
+        pinned: &[
+            (source::WEIGHTS, "1a55775f53449dac10a2bcbc312469fac40b96d53198c407081a831f81c98477"),
+            (source::TOKENIZER, "0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39"),
+        ],
+    },
+    KnownModel {
+        name: "paraphrase-multilingual-MiniLM-L12-v2",
+        licence: "Apache-2.0",
+        pinned: &[
+            (source::WEIGHTS, "eaa086f0ffee582aeb45b36e34cdd1fe2d6de2bef61f8a559a1bbc9bd955917b"),
+            (source::TOKENIZER, "2c3387be76557bd40970cec13153b3bbf80407865484b209e655e5e4729076b8"),
+        ],
+    },
+    KnownModel {
+        name: "bge-small-en-v1.5",
+        licence: "MIT",
+        pinned: &[
+            (source::WEIGHTS, "3c9f31665447c8911517620762200d2245a2518d6e7208acc78cd9db317e21ad"),
+            (source::TOKENIZER, "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66"),
+        ],
+    },
+];
 
 /// What is known about families of models, for files that do not say it themselves. The first entry
 /// whose words all occur in the lower-case name counts.

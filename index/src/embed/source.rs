@@ -147,16 +147,26 @@ impl ModelFiles {
     }
 
     /// A small file's content, or nothing when the model has no such file.
+    ///
+    /// That of an installed model is compared with the manifest: a tokenizer with one flipped bit may well decode,
+    /// and would make other vectors under the same name.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        match self.places.get(name) {
-            None => Ok(None),
-            Some(Place::File(path)) => read_file(path, TEXT_FILE_BYTES_MAX).map(Some),
+        let content = match self.places.get(name) {
+            None => return Ok(None),
+            Some(Place::File(path)) => read_file(path, TEXT_FILE_BYTES_MAX)?,
             Some(Place::Entry { archive, name }) => {
                 let mut content = Vec::new();
                 unpack(archive, name, TEXT_FILE_BYTES_MAX, &mut content)?;
-                Ok(Some(content))
+                content
+            }
+        };
+        if let Some(recorded) = self.manifest.as_ref().and_then(|manifest| manifest.files.get(name)) {
+            let found = hex(&Sha256::digest(&content));
+            if found != recorded.sha256 {
+                return Err(Error::Checksum { path: self.path(name), expected: recorded.sha256.clone(), found });
             }
         }
+        Ok(Some(content))
     }
 
     /// A large file's content, or nothing when the model has no such file.
@@ -276,6 +286,10 @@ impl ModelFiles {
     }
 }
 
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Passes bytes on and hashes them.
 struct Hashing<W> {
     hash: Sha256,
@@ -285,7 +299,7 @@ struct Hashing<W> {
 
 impl<W> Hashing<W> {
     fn finish(self) -> String {
-        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.hash.finalize())
     }
 }
 
@@ -595,12 +609,17 @@ mod tests {
         let embedder = BertEmbedder::open(&installed, &Options::default()).unwrap();
         assert!(embedder.id().starts_with("tiny "), "{}", embedder.id());
 
-        let mut bytes = fs::read(target.join(WEIGHTS)).unwrap();
-        let last = bytes.len() - 2;
-        bytes[last] ^= 1;
-        fs::write(target.join(WEIGHTS), bytes).unwrap();
-        let refused = BertEmbedder::open(&ModelFiles::open(&[&target]).unwrap(), &Options::default());
-        assert!(matches!(refused.err(), Some(Error::Checksum { .. })));
+        for name in [WEIGHTS, TOKENIZER, CONFIG] {
+            let whole = fs::read(target.join(name)).unwrap();
+            let mut bytes = whole.clone();
+            let last = bytes.len() - 2;
+            bytes[last] ^= 1;
+            fs::write(target.join(name), bytes).unwrap();
+            let refused = BertEmbedder::open(&ModelFiles::open(&[&target]).unwrap(), &Options::default());
+            assert!(matches!(refused.err(), Some(Error::Checksum { path, .. }) if path == target.join(name)), "{name}");
+            fs::write(target.join(name), whole).unwrap();
+        }
+        assert_eq!(vector(&[&target]), vector(&[&archive]));
     }
 
     #[test]

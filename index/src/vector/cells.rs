@@ -7,8 +7,14 @@
 //! scanned. (The idea of reading whole lists that an index of centroids proposes is that of SPANN,
 //! Chen et al., NeurIPS 2021.)
 //!
-//! The centroids are scanned too, when rows are assigned and when a query is routed: 4,000 of them
-//! cost less than what a query then reads.
+//! The centroids are scanned too, when rows are assigned and when a query is routed. A graph over them
+//! (hnsw_rs 0.3.5 with the same int8 products, `examples/compare/routing`) was measured and is slower
+//! as long as there are a few thousand: with the 4,000 of a million low-rank rows the scan finds the
+//! cell of a row in 26 µs, always the right one; the graph takes 43 to 61 µs for 94 % of the rows, 116
+//! to 150 µs for 99.9 %, and as much again for a query. Each step of a graph waits for memory at a
+//! place that only the step before tells; the scan reads 1.5 MB that lie in the cache, four rows at a
+//! time. The scan also keeps the promise above without leaning on the graph's being the same at every
+//! opening, and needs no file, no checksum and no caught panic of a foreign library.
 
 use super::error::{Error, Result};
 use super::files;

@@ -20,9 +20,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 /// times, and an answer needs a few of them.
 pub const KEYS_PER_MATCH_MAX: usize = 1024;
 
-/// From this share of all rows on, a filter is tested while the cells are probed, rather than its
-/// rows being scanned.
-const WIDE_FILTER: f32 = 0.5;
+/// From this share of all rows on, a filter is tested row by row while all of them are looked at, or
+/// the cells probed, rather than its rows being picked.
+const WIDE_FILTER: f32 = 0.3;
 
 /// One content that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -415,30 +415,42 @@ impl VectorIndex {
     }
 
     pub(super) fn nearest_exact(&self, query: &Prepared, k: usize) -> Result<Vec<Scored>> {
-        let mut list = Shortlist::new(k, &query.quantized);
+        self.nearest_of_all(query, k, &|row| self.keys.is_live(row))
+    }
+
+    /// The exact answers to many queries, by one scan.
+    pub(super) fn nearest_exact_of(&self, queries: &[Prepared], k: usize) -> Result<Vec<Vec<Scored>>> {
+        let quantized: Vec<&Quantized> = queries.iter().map(|query| &query.quantized).collect();
+        let mut lists: Vec<Shortlist> = quantized.iter().map(|query| Shortlist::new(k, query)).collect();
         let is_live = |row: usize| self.keys.is_live(row);
-        let all = 0..self.rows.len();
-        scan::scan(&self.rows, all, &query.quantized, &is_live, &mut list)?;
+        scan::scan_together(&self.rows, 0..self.rows.len(), &quantized, &is_live, &mut lists)?;
+        lists.into_iter().zip(queries).map(|(list, query)| list.rescore(&self.rows, query)).collect()
+    }
+
+    fn nearest_of_all(&self, query: &Prepared, k: usize, is_wanted: &impl Fn(usize) -> bool) -> Result<Vec<Scored>> {
+        let mut list = Shortlist::new(k, &query.quantized);
+        scan::scan_all(&self.rows, &query.quantized, is_wanted, &mut list)?;
         list.rescore(&self.rows, query)
     }
 
     fn nearest_allowed(&self, query: &Prepared, k: usize, allowed: &Allowed) -> Result<Vec<Scored>> {
-        let is_live = |row: usize| self.keys.is_live(row);
         let share = allowed.rows.len() as f32 / self.rows.len().max(1) as f32;
-        if let Some(cells) = &self.cells
-            && share >= WIDE_FILTER
-        {
+        if share >= WIDE_FILTER {
             let mut bits = vec![0u64; self.rows.len().div_ceil(64)];
             for &row in &allowed.rows {
                 bits[row as usize / 64] |= 1 << (row % 64);
             }
             let is_allowed = |row: usize| bits[row / 64] >> (row % 64) & 1 == 1;
+            let Some(cells) = &self.cells else {
+                return self.nearest_of_all(query, k, &is_allowed);
+            };
             let probes = (cells.probes() as f32 / share).ceil() as usize;
             let found = self.nearest_in_cells(query, k, cells, probes, &is_allowed)?;
             if found.len() >= k.min(allowed.rows.len()) {
                 return Ok(found);
             }
         }
+        let is_live = |row: usize| self.keys.is_live(row);
         let mut list = Shortlist::new(k, &query.quantized);
         scan::scan_picks(&self.rows, &allowed.rows, &query.quantized, &is_live, &mut list)?;
         list.rescore(&self.rows, query)

@@ -7,6 +7,7 @@
 //!
 //! - `index`: [`VectorIndex`], the index itself
 //! - `scan`: the exact answer
+//! - `sketch`: a first look at all rows, at half of the cost
 //! - `cells`, `kmeans`: the partition
 //! - `rebuild`: [`Snapshot`] and [`Rebuilt`], how cells come about and dead rows go
 //! - `background`: how alike a query and any row are
@@ -32,6 +33,7 @@ mod rebuild;
 mod rows;
 mod scan;
 mod simd;
+mod sketch;
 
 pub use audit::Audit;
 pub use background::Background;

@@ -223,13 +223,15 @@ fn probes_for(index: &VectorIndex, cells: &Cells, recall: f32) -> Result<usize> 
     let mut sample: Vec<u32> = (0..cells.covered() as u32).collect();
     shuffle(&mut sample);
     sample.truncate(SAMPLE_QUERIES);
+    let vectors = sample.iter().map(|&row| index.prepare(&index.rows.vector(row as usize)?));
+    let queries = vectors.collect::<Result<Vec<_>>>()?;
     // At which probe each neighbour is found.
     let mut found_at: Vec<usize> = Vec::new();
-    for &row in &sample {
-        let query = index.prepare(&index.rows.vector(row as usize)?)?;
-        let exact = index.nearest_exact(&query, SAMPLE_NEIGHBOURS + 1)?;
+    for ((&row, query), exact) in
+        sample.iter().zip(&queries).zip(index.nearest_exact_of(&queries, SAMPLE_NEIGHBOURS + 1)?)
+    {
         let mut rank = vec![0usize; cells.count()];
-        for (at, cell) in cells.route(&query, cells.count()).into_iter().enumerate() {
+        for (at, cell) in cells.route(query, cells.count()).into_iter().enumerate() {
             rank[cell as usize] = at + 1;
         }
         let others = exact.iter().filter(|scored| scored.row != row);

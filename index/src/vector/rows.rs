@@ -8,6 +8,7 @@ use super::files::{self, Appender};
 use super::map::{Mapping, unsigned};
 use super::quantize::{self, Quantized};
 use super::simd::padded;
+use super::sketch::Sketch;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ pub(crate) struct Rows {
     original_sums: Vec<u64>,
     /// Which blocks of mapped rows were found sound.
     sound: Vec<AtomicBool>,
+    /// Of mapped rows.
+    sketch: Sketch,
     path: PathBuf,
     originals_path: PathBuf,
 }
@@ -89,6 +92,7 @@ impl Rows {
             row_sums: Vec::with_capacity(committed),
             original_sums: Vec::with_capacity(committed),
             sound: Vec::new(),
+            sketch: Sketch::default(),
             path: generation.join("rows.i8"),
             originals_path: generation.join("originals.f16"),
         };
@@ -126,6 +130,16 @@ impl Rows {
     /// All mapped rows and all rows behind them. Check mapped ones before use.
     pub(crate) fn parts(&self) -> (&[i8], &[i8]) {
         (self.map.signed(), &self.fresh)
+    }
+
+    /// Bytes of a padded row.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The sketch of the mapped rows.
+    pub(crate) fn sketch(&self) -> &Sketch {
+        &self.sketch
     }
 
     /// The scales of all rows.
@@ -274,6 +288,7 @@ impl Rows {
             row_sums: self.row_sums.clone(),
             original_sums: self.original_sums.clone(),
             sound: self.sound.iter().map(sound).collect(),
+            sketch: Sketch::default(),
             path: self.path.clone(),
             originals_path: self.originals_path.clone(),
         }

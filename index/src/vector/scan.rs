@@ -10,6 +10,7 @@ use super::quantize::{Quantized, cosine};
 use super::rows::Rows;
 use super::simd::Kernel;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// How many standard deviations of the rounding error a row gets the benefit of.
 const DEVIATIONS: f32 = 2.5;
@@ -78,6 +79,23 @@ impl Shortlist {
         }
     }
 
+    /// How many rows are wanted.
+    pub(crate) fn wanted(&self) -> usize {
+        self.k
+    }
+
+    /// The most favourable score of a row with this scale whose product is at most this.
+    #[inline]
+    pub(crate) fn most(&self, product: f32, scale: f32) -> f32 {
+        scale * (product * self.query_scale + self.slack) + self.query_scale * self.slack
+    }
+
+    /// Whether no row whose most favourable score is this can be among the best.
+    #[inline]
+    pub(crate) fn is_hopeless(&self, most: f32) -> bool {
+        most < self.floor
+    }
+
     /// Offers the rows that have these products with the query; dead ones are passed over.
     fn offer(
         &mut self,
@@ -120,12 +138,12 @@ impl Shortlist {
     }
 
     /// Raises the floor to what the k-th best has at least, and drops what cannot reach it.
-    fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if self.k == 0 {
             self.found.clear();
             return;
         }
-        if self.found.len() > self.k {
+        if self.found.len() >= self.k {
             let kth = self.k - 1;
             let by_least = |a: &Candidate, b: &Candidate| b.least().total_cmp(&a.least());
             self.found.select_nth_unstable_by(kth, by_least);
@@ -160,13 +178,35 @@ impl Shortlist {
     }
 }
 
-/// Offers consecutive rows to the list.
-pub(crate) fn scan(
+/// Offers every row that may be among the best to the list.
+pub(crate) fn scan_all(
     rows: &Rows,
-    range: std::ops::Range<usize>,
     query: &Quantized,
     is_live: &impl Fn(usize) -> bool,
     list: &mut Shortlist,
+) -> Result<()> {
+    let seen = rows.sketch().look(rows, query, is_live, list)?;
+    scan(rows, seen..rows.len(), query, is_live, list)
+}
+
+/// Offers consecutive rows to the list.
+pub(crate) fn scan(
+    rows: &Rows,
+    range: Range<usize>,
+    query: &Quantized,
+    is_live: &impl Fn(usize) -> bool,
+    list: &mut Shortlist,
+) -> Result<()> {
+    scan_together(rows, range, &[query], is_live, std::slice::from_mut(list))
+}
+
+/// Offers consecutive rows to the list of each query, some at a time, so that the memory is read once for all.
+pub(crate) fn scan_together(
+    rows: &Rows,
+    range: Range<usize>,
+    queries: &[&Quantized],
+    is_live: &impl Fn(usize) -> bool,
+    lists: &mut [Shortlist],
 ) -> Result<()> {
     let kernel = Kernel::best();
     let mut products = [0; BLOCK_ROWS];
@@ -177,9 +217,11 @@ pub(crate) fn scan(
         let end = (start + BLOCK_ROWS).min(border).min(range.end);
         let block = rows.block(start..end)?;
         let products = &mut products[..end - start];
-        kernel.rows(&query.bytes, block, products);
         let scales = &rows.scales()[start..end];
-        list.offer(products, |at| (start + at) as u32, |at| scales[at], is_live);
+        for (query, list) in queries.iter().zip(lists.iter_mut()) {
+            kernel.rows(&query.bytes, block, products);
+            list.offer(products, |at| (start + at) as u32, |at| scales[at], is_live);
+        }
         start = end;
     }
     Ok(())

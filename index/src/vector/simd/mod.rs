@@ -27,6 +27,12 @@ pub(crate) fn padded(dimensions: usize) -> usize {
     dimensions.div_ceil(LANES) * LANES
 }
 
+/// Length in bytes of a row of four-bit numbers for int8 rows of `stride` components: each byte holds
+/// two of them that lie [`LANES`] components apart.
+pub(crate) fn nibbles_length(stride: usize) -> usize {
+    stride.div_ceil(2 * LANES) * LANES
+}
+
 type Picks = fn(query: &[i8], rows: &[i8], picks: &[u32], out: &mut [i32]);
 
 /// One implementation of the inner products.
@@ -36,6 +42,7 @@ pub(crate) struct Kernel {
     rows: fn(&[i8], &[i8], &mut [i32]),
     picks: Picks,
     halves: fn(&[f32], &[u8]) -> (f32, f32),
+    nibbles: fn(&[i8], &[u8], &mut [i32]),
 }
 
 impl Kernel {
@@ -84,6 +91,15 @@ impl Kernel {
         assert!(halves.len() == query.len() * 2);
         (self.halves)(query, halves)
     }
+
+    /// Writes the inner product of `query` with each row of four-bit numbers, 0..=15, to `out`.
+    ///
+    /// In each [`LANES`] bytes of a row the low halves are the factors of that many components of
+    /// the query, the high halves those of as many after them; the query is twice as long as a row.
+    pub(crate) fn nibbles(&self, query: &[i8], rows: &[u8], out: &mut [i32]) {
+        assert!(query.len().is_multiple_of(2 * LANES) && rows.len() * 2 == query.len() * out.len());
+        (self.nibbles)(query, rows, out);
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +124,20 @@ mod tests {
         })
     }
 
+    #[test]
+    fn the_largest_products_of_four_bits_overflow_in_no_kernel() {
+        for length in [2 * LANES, 16 * LANES] {
+            for extreme in [127i8, -127] {
+                let (query, nibbles) = (vec![extreme; length], vec![255u8; length / 2]);
+                for kernel in Kernel::available() {
+                    let mut out = [0];
+                    kernel.nibbles(&query, &nibbles, &mut out);
+                    assert_eq!(out[0], 15 * i32::from(extreme) * length as i32, "{}", kernel.name());
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn every_kernel_agrees_with_the_naive_product((query, rows) in queries_and_rows()) {
@@ -120,6 +150,31 @@ mod tests {
                 prop_assert_eq!(&out, &expected, "{}", kernel.name());
                 kernel.picks(&query, &rows, &picks, &mut out);
                 out.reverse();
+                prop_assert_eq!(&out, &expected, "{}", kernel.name());
+            }
+        }
+
+        #[test]
+        fn every_kernel_agrees_with_the_naive_product_of_four_bit_rows(
+            (query, rows) in (1usize..=6, 0usize..=11).prop_flat_map(|(pairs, rows)| {
+                let bytes = proptest::collection::vec(any::<u8>(), pairs * LANES * rows);
+                (components(pairs * 2 * LANES), bytes)
+            })
+        ) {
+            let naive = |row: &[u8]| -> i32 {
+                let pairs = query.chunks(2 * LANES).zip(row.chunks(LANES));
+                let products = pairs.flat_map(|(q, bytes)| {
+                    let (low, high) = q.split_at(LANES);
+                    let halves = bytes.iter().map(|b| (i32::from(b & 15), i32::from(b >> 4)));
+                    let factors = low.iter().zip(high).zip(halves);
+                    factors.map(|((&l, &h), (low, high))| i32::from(l) * low + i32::from(h) * high)
+                });
+                products.sum()
+            };
+            let expected: Vec<i32> = rows.chunks(query.len() / 2).map(naive).collect();
+            for kernel in Kernel::available() {
+                let mut out = vec![0; expected.len()];
+                kernel.nibbles(&query, &rows, &mut out);
                 prop_assert_eq!(&out, &expected, "{}", kernel.name());
             }
         }

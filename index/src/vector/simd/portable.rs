@@ -1,9 +1,9 @@
 //! The inner products in plain Rust: for processors without a special version, and the common
 //! half-precision loop that the special versions compile again with wider registers.
 
-use super::Kernel;
+use super::{Kernel, LANES};
 
-pub(super) const KERNEL: Kernel = Kernel { name: "portable", rows, picks, halves };
+pub(super) const KERNEL: Kernel = Kernel { name: "portable", rows, picks, halves, nibbles };
 
 fn rows(query: &[i8], rows: &[i8], out: &mut [i32]) {
     for (row, product) in rows.chunks_exact(query.len()).zip(out) {
@@ -26,6 +26,19 @@ fn one(query: &[i8], row: &[i8]) -> i32 {
         sum += i32::from(i16::from(*a)) * i32::from(i16::from(*b));
     }
     sum
+}
+
+fn nibbles(query: &[i8], rows: &[u8], out: &mut [i32]) {
+    for (row, product) in rows.chunks_exact(query.len() / 2).zip(out) {
+        let mut sum = 0;
+        let (queries, _) = query.as_chunks::<LANES>();
+        for (pair, bytes) in queries.chunks_exact(2).zip(row.as_chunks::<LANES>().0) {
+            for ((low, high), byte) in pair[0].iter().zip(&pair[1]).zip(bytes) {
+                sum += i32::from(i16::from(*low) * i16::from(byte & 15) + i16::from(*high) * i16::from(byte >> 4));
+            }
+        }
+        *product = sum;
+    }
 }
 
 fn halves(query: &[f32], halves: &[u8]) -> (f32, f32) {

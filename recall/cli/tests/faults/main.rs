@@ -26,5 +26,6 @@ mod server;
 #[cfg(target_os = "linux")]
 mod system_calls;
 mod tenants;
+mod vector_files;
 mod web;
 mod writers;
