@@ -26,8 +26,16 @@ impl Server {
     }
 
     pub(crate) fn start_on(home: Home, arguments: &[&str]) -> Server {
-        let arguments = [&["serve", "--addr", "127.0.0.1:0", "--json"], arguments].concat();
-        let mut child = home.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Server::start_with(home, arguments, &[])
+    }
+
+    /// The same with settings of the environment.
+    pub(crate) fn start_with(home: Home, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
+        let own: &[&str] = if arguments.contains(&"--addr") { &[] } else { &["--addr", "127.0.0.1:0"] };
+        let arguments = [&["serve", "--json"], own, arguments].concat();
+        let mut command = home.command(&arguments);
+        command.envs(settings.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no address: {line:?}"));
