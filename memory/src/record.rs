@@ -365,6 +365,7 @@ pub struct ToolResult {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Episode {
     /// What was asked, in the words it was asked in.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("pattern" = "\\S")))]
     pub situation: String,
     /// What else the person said, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -438,6 +439,7 @@ pub struct ToolUse {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Note {
     /// The statement.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("pattern" = "\\S")))]
     pub text: String,
 }
 
@@ -453,6 +455,7 @@ impl Note {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lesson {
     /// The rule.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("pattern" = "\\S")))]
     pub text: String,
     /// The episodes it was drawn from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,7 +17,8 @@ impl JsonSchema for RecordId {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uuid" })
+        let pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
+        json_schema!({ "type": "string", "format": "uuid", "pattern": pattern })
     }
 }
 

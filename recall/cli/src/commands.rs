@@ -20,6 +20,7 @@ mod remember;
 mod restore;
 mod run;
 mod serve;
+mod service;
 mod session;
 pub(crate) mod setup;
 mod status;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Serve(serve::Args),
+    /// A server that runs whenever you are logged in
+    #[command(subcommand)]
+    Service(service::Command),
     View(view::Args),
     Mcp(mcp::Args),
     /// Tokens for the service, bound to scopes
@@ -96,6 +100,7 @@ pub(crate) fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
         Command::Restore(args) => restore::run(args, app),
         Command::View(args) => view::run(args, app),
         Command::Serve(args) => serve::run(args, app),
+        Command::Service(command) => service::run(command, app),
         Command::Mcp(args) => mcp::run(args, app),
         Command::Token(command) => token::run(command, app),
         Command::Status(args) => status::run(args, app),

@@ -4,12 +4,13 @@
 //! - [`app`]: what a command is given: home, settings, clock, terminal, engine
 //! - [`commands`]: one file a command; [`eval`] and [`demo`]: the two that are larger
 //! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
-//! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
+//! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs; [`log`]: what is logged and traced
 //! - [`exclusions`]: what a person does not want to have remembered
 //! - [`audit`]: what a memory is full of, ours or another tool's
 //! - [`hooks`]: what the hooks of coding tools are answered
 //! - [`install`]: setting a coding tool up, and taking that back
 //! - [`serve`], [`mcp`]: the memory over HTTP, and for clients of the Model Context Protocol
+//! - [`unit`]: the system's own keeper of services, which keeps a server running
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
@@ -23,6 +24,7 @@ mod follower;
 mod hooks;
 mod install;
 mod interrupt;
+mod log;
 mod mcp;
 mod output;
 mod progress;
@@ -31,6 +33,7 @@ mod render;
 mod report;
 mod serve;
 mod settings;
+mod unit;
 mod when;
 
 use std::ffi::OsString;
@@ -54,7 +57,8 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let Cli { globals, command } = cli;
-    start_log(globals.verbose);
+    // Until the end of the command: what is to be told elsewhere is told by then.
+    let _telling = log::start(globals.verbose);
     let command = match command {
         commands::Command::Hook(args) => return commands::hook::run(args, globals),
         command => command,
@@ -90,23 +94,4 @@ fn usage(error: &clap::Error) -> ExitCode {
     // Fails only when nobody reads any more.
     let _ = error.print();
     if error.use_stderr() { Exit::Failed.into() } else { Exit::Found.into() }
-}
-
-/// Sends what the libraries log to stderr: warnings, more with `-v`, or what `HARNESS_LOG` says.
-fn start_log(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
-    let default = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_env("HARNESS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(verbose > 1)
-        .log_internal_errors(false)
-        .init();
 }

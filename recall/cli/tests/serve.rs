@@ -80,12 +80,54 @@ async fn a_note_is_corrected_tagged_pinned_forgotten_and_brought_back() {
     let path = format!("/v1/records/{}", new["id"].as_str().unwrap());
     let forgot = good(server.ask(Method::DELETE, &path).send().await.unwrap()).await;
     assert_eq!(forgot["forgotten"], 1);
+    let again = good(server.ask(Method::DELETE, &path).send().await.unwrap()).await;
+    assert_eq!(again["forgotten"], 0, "it is so already");
+    assert!(again["undo_until"].is_string());
     assert_eq!(problem(server.ask(Method::GET, &path).send().await.unwrap()).await, (410, "forgotten".into()));
     assert_eq!(server.found("the API").await, [old]);
     let back = good(server.ask(Method::POST, &format!("{path}/undo")).send().await.unwrap()).await;
     assert_eq!((&back["id"], &back["tags"]), (&new["id"], &json!(["api"])));
     let again = server.ask(Method::POST, &format!("{path}/undo")).send().await.unwrap();
     assert_eq!(problem(again).await, (409, "not-forgotten".into()));
+}
+
+#[tokio::test]
+async fn an_episode_is_relabelled_and_a_reason_alone_keeps_its_outcome() {
+    let server = Server::start();
+    let written = server
+        .post("/v1/episodes", &json!({ "situation": "deploy the shop", "outcome": "failure", "tokens": 1022.0 }))
+        .await;
+    let path = format!("/v1/records/{}", written["id"].as_str().unwrap());
+    let change = |body: Value| server.ask(Method::PATCH, &path).json(&body).send();
+    let said = good(change(json!({ "reason": "no VPN" })).await.unwrap()).await;
+    assert_eq!(
+        (&said["outcome"], &said["reason"], &said["tokens"]),
+        (&"failure".into(), &"no VPN".into(), &1022.into())
+    );
+    let said = good(change(json!({ "outcome": "success", "reason": "the VPN is up" })).await.unwrap()).await;
+    assert_eq!((&said["outcome"], &said["reason"]), (&"success".into(), &"the VPN is up".into()));
+    let note = format!("/v1/records/{}", server.note("no episode").await);
+    let refused = server.ask(Method::PATCH, &note).json(&json!({ "reason": "x" })).send().await.unwrap();
+    assert_eq!(problem(refused).await, (409, "not-allowed".into()));
+}
+
+#[tokio::test]
+async fn names_that_say_nothing_or_too_much_are_refused() {
+    let server = Server::start();
+    let long = "n".repeat(513);
+    let message = |key: &str| json!([{ "role": "user", "text": "x", "key": key }]);
+    for (path, body) in [
+        ("/v1/notes", json!({ "text": "x", "key": "" })),
+        ("/v1/notes", json!({ "text": "x", "source": "" })),
+        ("/v1/sessions/s/messages", message("")),
+        ("/v1/sessions/s/messages", message(&long)),
+        ("/v1/exposures", json!({ "run": "r", "records": [], "task": long })),
+        ("/v1/exposures", json!({ "run": long, "records": [] })),
+    ] {
+        let refused = server.ask(Method::POST, path).json(&body).send().await.unwrap();
+        assert_eq!(problem(refused).await, (400, "bad-request".into()), "{path} {body}");
+    }
+    assert!(server.home.notes().is_empty());
 }
 
 #[tokio::test]

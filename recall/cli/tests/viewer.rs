@@ -9,6 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::home::Home;
 use crate::server::Server;
 
@@ -42,6 +44,7 @@ fn the_viewer_does_what_a_person_wants_of_it() {
         home.command(&["remember", note, "--tag", "deploy"]).stdout(Stdio::null()).status().unwrap();
     }
     let server = Server::start_on(home, &[]);
+    give_the_newest_episode_to_two_runs(&server);
     let view = server.home.command(&["view", "--no-open", "--json"]).output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&view.stdout).unwrap();
     // Node looks for packages beside the script.
@@ -57,4 +60,16 @@ fn the_viewer_does_what_a_person_wants_of_it() {
     let output = node.output().unwrap();
     let printed = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", printed(&output.stdout), printed(&output.stderr));
+}
+
+/// Of the first it is known how it ended, of the second not yet.
+fn give_the_newest_episode_to_two_runs(server: &Server) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let newest = server.get("/v1/episodes?limit=1").await["records"][0]["id"].clone();
+        for run in ["run-1", "run-2"] {
+            server.post("/v1/exposures", &json!({ "run": run, "records": [newest], "query": "rename it" })).await;
+        }
+        server.post("/v1/runs/run-1/outcome", &json!({ "outcome": "success", "reason": "tests pass" })).await;
+    });
 }

@@ -22,6 +22,9 @@ use super::openapi::{Document, Operation};
 use super::problem::Problem;
 use super::query::QueryShape;
 
+/// Up to here every whole number has a floating-point number of its own.
+const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
 /// A request as a route gets it: who asks, what the path names, and what was said.
 pub(crate) struct Call<I> {
     pub(crate) shared: Shared,
@@ -238,5 +241,51 @@ fn parse<I: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<I, Pr
         let detail = "only JSON is understood: send it with `Content-Type: application/json`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
     }
-    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("the body is not understood: {error}")))
+    let error = match serde_json::from_slice(bytes) {
+        Ok(input) => return Ok(input),
+        Err(error) => error,
+    };
+    // JSON has one kind of number, and some clients write 7 as 7.0.
+    let again = serde_json::from_slice(bytes).ok().and_then(|mut value| {
+        with_whole_numbers(&mut value);
+        serde_json::from_value(value).ok()
+    });
+    again.ok_or_else(|| Problem::bad_request(format!("the body is not understood: {error}")))
+}
+
+/// Writes numbers without a fraction as whole ones, as far as they are exact.
+fn with_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX);
+            if let Some(whole) = whole.filter(|_| number.is_f64()) {
+                *value = if whole < 0.0 { Value::from(whole as i64) } else { Value::from(whole as u64) };
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(with_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(with_whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::types::{EpisodeRequest, MessagesRequest};
+
+    fn read<I: DeserializeOwned>(body: &str) -> Result<I, Problem> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        parse(&headers, body.as_bytes())
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let episode: EpisodeRequest = read(r#"{"situation": "x", "tokens": 1022.0, "cost_usd": 2.0}"#).unwrap();
+        assert_eq!((episode.tokens, episode.cost_usd), (Some(1022), Some(2.0)));
+        let said: MessagesRequest = read(r#"[{"role": "user", "text": "x", "position": 7.0}]"#).unwrap();
+        assert!(matches!(said, MessagesRequest::Many(many) if many[0].position == Some(7)));
+        for body in [r#"{"situation": "x", "tokens": 10.5}"#, r#"{"situation": "x", "tokens": -1.0}"#] {
+            assert_eq!(read::<EpisodeRequest>(body).unwrap_err().status, 400, "{body}");
+        }
+    }
 }

@@ -170,8 +170,9 @@ fn records(api: Api) -> Api {
     .query(
         Method::DELETE,
         "/v1/records/{id}",
-        Operation::new("forgetRecord", RECORDS, "Forget a record: it is gone from every answer at once")
-            .more("It can be brought back until `undo_until`."),
+        Operation::new("forgetRecord", RECORDS, "Forget a record: it is gone from every answer at once").more(
+            "It can be brought back until `undo_until`. One that was forgotten before stays so: `forgotten` is 0.",
+        ),
         async |call: Call<Nothing>| -> Result<Reply<Forgot>, Problem> {
             call.shared.service.forget_one(&call.grant, call.id()?).await.map(Reply::ok)
         },

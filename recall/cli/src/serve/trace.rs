@@ -31,12 +31,25 @@ pub(crate) fn request_span(method: &Method, route: &str, headers: &HeaderMap) ->
     span
 }
 
-/// Notes the trace that a span is part of.
+/// Makes a span a part of the trace that is named, before it is entered.
 pub(crate) fn adopt(span: &Span, parent: Option<(&str, &str)>) {
     if let Some((trace, parent)) = parent {
         span.record("trace_id", trace);
         span.record("parent_span_id", parent);
+        #[cfg(feature = "otlp")]
+        set_parent(span, trace, parent);
     }
+}
+
+/// The same for spans that go to a collector. Whoever began the trace decided to have it.
+#[cfg(feature = "otlp")]
+fn set_parent(span: &Span, trace: &str, parent: &str) {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+    let (Ok(trace), Ok(parent)) = (TraceId::from_hex(trace), SpanId::from_hex(parent)) else { return };
+    let remote = SpanContext::new(trace, parent, TraceFlags::SAMPLED, true, TraceState::default());
+    // Fails where no collector is named: then nothing is to be adopted.
+    let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(remote));
 }
 
 /// The trace and the span that a `traceparent` names (W3C Trace Context).

@@ -26,6 +26,7 @@ fn the_manual_starts_with_what_there_is() {
     backup       Copy the memory into one file, while others go on using it
     restore      Put a backup in the place of the memory
     serve        Serve the memory over HTTP to every tool on this machine
+    service      A server that runs whenever you are logged in
     view         Open the memory in a browser: search, read, correct, forget
     mcp          Be the memory of one MCP client, on standard input and output
     token        Tokens for the service, bound to scopes
@@ -77,6 +78,9 @@ fn every_command_has_examples() {
         &["export"],
         &["import"],
         &["backup"],
+        &["service", "install"],
+        &["service", "status"],
+        &["service", "uninstall"],
         &["restore"],
         &["serve"],
         &["mcp"],

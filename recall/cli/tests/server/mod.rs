@@ -31,8 +31,15 @@ impl Server {
 
     /// A home may have several servers, one after the other.
     pub(crate) fn start_on(home: impl Into<Arc<Home>>, arguments: &[&str]) -> Server {
+        Server::start_with(home, arguments, &[])
+    }
+
+    /// The same with settings of the environment.
+    pub(crate) fn start_with(home: impl Into<Arc<Home>>, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
         let home = home.into();
-        let command = home.command(&[&SERVE, arguments].concat());
+        let own: &[&str] = if arguments.contains(&"--addr") { &["serve", "--json"] } else { &SERVE };
+        let mut command = home.command(&[own, arguments].concat());
+        command.envs(settings.iter().copied());
         Server::spawn(home, command)
     }
 

@@ -15,7 +15,7 @@ async function open(options, url) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", ...options });
   const page = await context.newPage();
   page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (line) => { if (line.type() === "error" && !/401/.test(line.text())) errors.push(line.text()); });
+  page.on("console", (line) => { if (line.type() === "error" && !/401|410/.test(line.text())) errors.push(line.text()); });
   page.on("request", (request) => { if (!request.url().startsWith(new URL(address).origin)) errors.push(`asked ${request.url()}`); });
   await page.goto(url);
   return { context, page };
@@ -68,6 +68,17 @@ try {
   await page.keyboard.press("u");
   await page.waitForFunction((count) => document.querySelectorAll(".entry").length === count, before);
 
+  // One that is open when it is forgotten says until when it can be brought back, and brings it back.
+  await page.locator(".entry a.said").first().click();
+  await page.waitForSelector("#given h2");
+  const opened = page.url();
+  await page.locator("[data-act=forget]").click();
+  await page.waitForFunction((url) => location.href !== url, opened);
+  await page.goto(opened);
+  await page.reload();
+  await page.locator(".empty button.main").click();
+  await page.waitForSelector("#given h2");
+
   // A session is read as a conversation, with what tools did folded away.
   await page.keyboard.press("2");
   await page.waitForSelector(".timeline .entry");
@@ -83,6 +94,9 @@ try {
   await page.waitForSelector(".episodes .entry");
   await page.locator(".entry a.said").first().click();
   await page.waitForSelector("#given h2");
+  const given = await page.locator("#given li").allInnerTexts();
+  assert.ok(given.some((text) => /run-1/.test(text) && /success/.test(text)), given.join());
+  assert.ok(given.some((text) => /run-2/.test(text) && /not ended/.test(text)), given.join());
   await shot(page, "light-episode");
   await page.keyboard.press("5");
   await page.waitForSelector(".cards .card");

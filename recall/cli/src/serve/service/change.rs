@@ -1,12 +1,29 @@
 //! New versions, tags, pins, outcomes; forgetting and bringing back.
 
 use harness_memory::store::Patch;
-use harness_memory::{Body, Lookup, Note, ReadSet, Record, RecordId, Store};
+use harness_memory::{Body, Lookup, Note, Outcome, ReadSet, Record, RecordId, Store};
 
 use super::{Service, Writer};
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
 use crate::serve::types::{ForgetRequest, Forgot, PatchRequest, RecordView};
+
+/// What an episode is to be labelled with: a reason alone says why it ended as it did.
+fn relabelled(
+    record: &Record,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+) -> Result<Option<(Outcome, Option<String>)>, Problem> {
+    match (outcome, &record.body) {
+        (None, _) if reason.is_none() => Ok(None),
+        (Some(outcome), _) => Ok(Some((outcome, reason))),
+        (None, Body::Episode(episode)) => Ok(Some((episode.outcome, reason))),
+        (None, _) => {
+            let detail = format!("record {} is a {}: only an episode has a reason", record.id, record.kind());
+            Err(Problem::conflict("not-allowed", detail))
+        }
+    }
+}
 
 impl Service {
     /// Changes a record; a note's new text is a new record that replaces it, and that one is answered.
@@ -18,28 +35,26 @@ impl Service {
     ) -> Result<RecordView, Problem> {
         writer.grant.check_write()?;
         let PatchRequest { text, tags, pinned, outcome, reason, trust, expires_at } = request;
-        if reason.is_some() && outcome.is_none() {
-            return Err(Problem::bad_request("a reason goes with an outcome: give both"));
-        }
-        let patch = Patch {
-            tags,
-            pinned,
-            trust,
-            expires_at: expires_at.map(|time| Some(time.0)),
-            outcome: outcome.map(|outcome| (outcome, reason)),
-        };
+        let patch = Patch { tags, pinned, trust, expires_at: expires_at.map(|time| Some(time.0)), outcome: None };
         let nothing = patch.tags.is_none()
             && patch.pinned.is_none()
             && patch.trust.is_none()
             && patch.expires_at.is_none()
-            && patch.outcome.is_none();
+            && outcome.is_none()
+            && reason.is_none();
         if nothing && text.is_none() {
             return Err(Problem::bad_request("say what to change: text, tags, pinned, outcome, trust or expires_at"));
         }
         let (grant, key) = (writer.grant.clone(), writer.key(None)?);
         self.blocking(move |service| {
-            let _entered = tracing::info_span!("update_memory", gen_ai.operation.name = "update_memory").entered();
+            let _entered = tracing::info_span!(
+                "update_memory",
+                gen_ai.operation.name = "update_memory",
+                gen_ai.provider.name = "harness"
+            )
+            .entered();
             let record = service.writable(id, &grant)?;
+            let patch = Patch { outcome: relabelled(&record, outcome, reason)?, ..patch };
             let id = match text {
                 None => id,
                 Some(text) => service.new_version(record, text.trim(), key)?,
@@ -90,7 +105,12 @@ impl Service {
         }
         let grant = grant.clone();
         self.blocking(move |service| {
-            let _entered = tracing::info_span!("delete_memory", gen_ai.operation.name = "delete_memory").entered();
+            let _entered = tracing::info_span!(
+                "delete_memory",
+                gen_ai.operation.name = "delete_memory",
+                gen_ai.provider.name = "harness"
+            )
+            .entered();
             let store = service.engine().store();
             for (id, lookup) in request.ids.iter().zip(store.get(&request.ids)?) {
                 match lookup {
@@ -110,12 +130,16 @@ impl Service {
         .await
     }
 
-    /// Forgets one record; one that was forgotten before is no longer there.
+    /// Forgets one record. One that was forgotten before is so still, and can be brought back as long as was said then.
     pub(crate) async fn forget_one(&self, grant: &Grant, id: RecordId) -> Result<Forgot, Problem> {
         grant.check_write()?;
         let reads = grant.reads.clone();
-        self.blocking(move |service| service.visible(id, &reads)).await?;
-        self.forget(grant, ForgetRequest { ids: vec![id] }).await
+        let seen = self.blocking(move |service| service.visible(id, &reads)).await;
+        match seen {
+            Ok(_) => self.forget(grant, ForgetRequest { ids: vec![id] }).await,
+            Err(Problem { undo_until: Some(undo_until), .. }) => Ok(Forgot { forgotten: 0, undo_until }),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Brings a forgotten record back.

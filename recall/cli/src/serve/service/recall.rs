@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use harness_memory::memory::Degraded;
 use harness_memory::{Answer, Context, Memory, Mode, Query};
 use harness_recall::{LocalMemory, tokens};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::Service;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
+use crate::serve::trace::query_text_wanted;
 use crate::serve::types::{ContextRequest, RecallRequest};
 
 impl Service {
@@ -36,18 +39,8 @@ impl Service {
         let budget = request.budget_tokens.map(|budget| budget.get());
         let explain = request.explain;
         self.in_turn(move |service| {
-            let span = tracing::info_span!(
-                "search_memory",
-                gen_ai.operation.name = "search_memory",
-                gen_ai.provider.name = "harness",
-                harness.hits = tracing::field::Empty,
-                harness.confidence = tracing::field::Empty,
-                harness.query = tracing::field::Empty,
-            );
+            let span = searching(&query.text);
             let _entered = span.enter();
-            if crate::serve::trace::query_text_wanted() {
-                span.record("harness.query", query.text.as_str());
-            }
             let mut answer = match service.engine().recall(&query, &reads) {
                 // Meaning alone is not to be had, and the caller takes text for it.
                 Err(harness_recall::Error::NoModel | harness_recall::Error::Model { .. }) if !strict => {
@@ -55,7 +48,7 @@ impl Service {
                 }
                 answer => answer?,
             };
-            span.record("harness.hits", answer.hits.len());
+            span.record("gen_ai.memory.record.count", answer.hits.len());
             span.record("harness.confidence", f64::from(answer.confidence));
             // What the model does not understand is answered from text, rightly; what it cannot be asked is not there.
             let missing = |part: &&Degraded| {
@@ -90,7 +83,8 @@ impl Service {
         let service = self.clone();
         let turn = self.inner.turns.acquire().await.map_err(|error| Problem::internal(&error))?;
         let memory = service.memory(reads, grant.home_scope.clone());
-        let context = memory.context(task, budget).await?;
+        let span = searching(&task);
+        let context = memory.context(task, budget).instrument(span).await?;
         drop(turn);
         Ok(context)
     }
@@ -99,6 +93,22 @@ impl Service {
     pub(super) fn memory(&self, reads: harness_memory::ReadSet, writes: harness_memory::Scope) -> LocalMemory {
         LocalMemory::new(self.inner.engine.clone(), reads, writes)
     }
+}
+
+/// The span of a search; its text is in it only where that is wanted.
+fn searching(text: &str) -> Span {
+    let span = tracing::info_span!(
+        "search_memory",
+        gen_ai.operation.name = "search_memory",
+        gen_ai.provider.name = "harness",
+        gen_ai.memory.record.count = Empty,
+        gen_ai.memory.query.text = Empty,
+        harness.confidence = Empty,
+    );
+    if query_text_wanted() {
+        span.record("gen_ai.memory.query.text", text);
+    }
+    span
 }
 
 /// Leaves out the hits from the first on whose text no longer fits.

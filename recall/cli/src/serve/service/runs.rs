@@ -15,14 +15,17 @@ const TRIALS_LOOKED_AT: usize = 20_000;
 /// The most runs that are named for one record.
 const EXPOSURES_MAX: usize = 100;
 
-/// The longest name of a run, in bytes: tools use UUIDs and short paths.
-const RUN_BYTES_MAX: usize = 4 * 512;
+/// The longest name of a run or of a kind of task, in characters: tools use UUIDs and short paths.
+const RUN_CHARS_MAX: usize = 512;
 
 impl Service {
     /// Notes that records were given to a run.
     pub(crate) async fn expose(&self, grant: &Grant, request: ExposureRequest) -> Result<Done, Problem> {
         grant.check_write()?;
         check_run(&request.run)?;
+        if request.task.as_ref().is_some_and(|task| task.chars().count() > RUN_CHARS_MAX) {
+            return Err(Problem::bad_request(format!("a task's name has at most {RUN_CHARS_MAX} characters")));
+        }
         let (reads, run, ids) = (grant.reads.clone(), request.run.clone(), request.records);
         // A record of the run's own session tells of the run, and is not credited with it. The store knows that by the
         // name of the run, which for a bound token is kept under another.
@@ -88,8 +91,8 @@ impl Service {
 }
 
 fn check_run(run: &str) -> Result<(), Problem> {
-    if run.trim().is_empty() || run.len() > RUN_BYTES_MAX {
-        return Err(Problem::bad_request(format!("a run's name has 1 to {RUN_BYTES_MAX} bytes")));
+    if run.trim().is_empty() || run.chars().count() > RUN_CHARS_MAX {
+        return Err(Problem::bad_request(format!("a run's name has 1 to {RUN_CHARS_MAX} characters")));
     }
     Ok(())
 }

@@ -14,12 +14,15 @@ use super::Service;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
 use crate::serve::types::{
-    About, EpisodeRequest, MESSAGES_MAX, MessageRequest, MessagesRequest, MessagesWritten, NoteRequest, RecordRequest,
-    SessionMessages, Whole, Written,
+    About, EpisodeRequest, MESSAGES_MAX, MessageRequest, MessagesRequest, MessagesWritten, NoteRequest, POSITION_MAX,
+    RecordRequest, SessionMessages, Whole, Written,
 };
 
 /// What the keys of records begin with that come from an `Idempotency-Key`.
 const IDEMPOTENCY: &str = "idempotency";
+
+/// The longest name of a source or key, in characters.
+const NAME_MAX: usize = 512;
 
 /// The longest `Idempotency-Key`, in bytes: a UUID, or a name of that order.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
@@ -53,6 +56,8 @@ impl Writer {
     /// A record of this body, as far as the request says what it is.
     fn record(&self, about: About, body: impl Into<Body>, place: Option<usize>) -> Result<Record, Problem> {
         let scope = self.grant.write_scope(about.scope.as_ref().map(|scope| &scope.0))?;
+        check_name("source", about.source.as_deref())?;
+        check_name("key", about.key.as_deref())?;
         let origin = about.origin.unwrap_or(self.origin);
         let source = about.source.unwrap_or_else(|| self.source.to_owned());
         let trust = about.trust.unwrap_or(if origin == Origin::User { Trust::Trusted } else { Trust::Plain });
@@ -91,6 +96,9 @@ impl Service {
             let record = writer.record(whole.about, whole.body, None)?;
             Ok(Record { id: whole.id.unwrap_or(record.id), ..record })
         }
+        if let RecordRequest::Message(whole) = &request {
+            check_position(whole.body.position)?;
+        }
         let record = match request {
             RecordRequest::Note(whole) => record(writer, whole),
             RecordRequest::Message(whole) => record(writer, whole),
@@ -118,6 +126,11 @@ impl Service {
         if session.trim().is_empty() {
             return Err(Problem::bad_request("the session's id is empty"));
         }
+        check_name("source", request.source.as_deref())?;
+        for message in &request.messages {
+            check_name("key", message.key.as_deref())?;
+            check_position(message.position.unwrap_or_default())?;
+        }
         let scope = writer.grant.write_scope(request.scope.as_ref().map(|scope| &scope.0))?;
         let source = request.source.unwrap_or_else(|| writer.source.to_owned());
         let mut keys = Vec::with_capacity(request.messages.len());
@@ -130,9 +143,12 @@ impl Service {
             directory: request.directory,
             ..Session::new(source, session, scope)
         };
-        let messages = request.messages;
-        let written = self.blocking(move |service| service.put_messages(known, messages, keys)).await?;
-        Ok(written)
+        let (messages, source) = (request.messages, writer.source);
+        let written = self.blocking(move |service| {
+            let _entered = writing(source).entered();
+            service.put_messages(known, messages, keys)
+        });
+        written.await
     }
 
     fn put_messages(
@@ -197,9 +213,7 @@ impl Service {
         let reads = writer.grant.reads.clone();
         let source = writer.source;
         let written = self.blocking(move |service| {
-            let _entered =
-                tracing::info_span!("create_memory", gen_ai.operation.name = "create_memory", harness.source = source)
-                    .entered();
+            let _entered = writing(source).entered();
             if let Some(older) = record.replaces {
                 service.visible(older, &reads)?;
             }
@@ -219,7 +233,7 @@ impl Service {
             }),
             Admission::Echo => {
                 let detail = "it holds nothing but text that recall had injected; say what is new in your own words";
-                Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "echo", detail))
+                Err(Problem::conflict("echo", detail))
             }
         }
     }
@@ -263,6 +277,33 @@ impl Service {
         }
         Ok(written)
     }
+}
+
+/// Refuses a name that is given and says nothing, or too much.
+fn check_name(what: &str, name: Option<&str>) -> Result<(), Problem> {
+    match name {
+        Some(name) if name.is_empty() || name.chars().count() > NAME_MAX => Err(Problem::bad_request(format!(
+            "a {what} has 1 to {NAME_MAX} characters: leave it out where there is none"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_position(position: u32) -> Result<(), Problem> {
+    if position > POSITION_MAX {
+        return Err(Problem::bad_request(format!("a message's position is at most {POSITION_MAX}")));
+    }
+    Ok(())
+}
+
+/// The span of a write by this way in.
+fn writing(source: &'static str) -> tracing::Span {
+    tracing::info_span!(
+        "create_memory",
+        gen_ai.operation.name = "create_memory",
+        gen_ai.provider.name = "harness",
+        harness.source = source
+    )
 }
 
 /// The present to the millisecond, as records keep it.

@@ -9,11 +9,29 @@ use harness_memory::{
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::input::Parsed;
 
 /// The most messages of one request: one transaction.
 pub(crate) const MESSAGES_MAX: usize = harness_memory::store::PUT_RECORDS_MAX;
+
+/// The greatest place of a message in its session: more than anybody says.
+pub(crate) const POSITION_MAX: u32 = i32::MAX as u32;
+
+/// A schema's `anyOf`: at least one of these fields is there and not `null`.
+fn said(fields: &[&str]) -> Vec<Value> {
+    let one = |field: &&str| json!({ "required": [field], "properties": { *field: { "not": { "type": "null" } } } });
+    fields.iter().map(one).collect()
+}
+
+/// What a message must be. One without a text that calls a tool, or answers one, says something too.
+fn of_messages() -> Value {
+    let mut any = said(&["tool_result", "caption"]);
+    any.push(json!({ "properties": { "text": { "pattern": "\\S" } } }));
+    any.push(json!({ "required": ["tool_calls"], "properties": { "tool_calls": { "minItems": 1 } } }));
+    json!([{ "anyOf": any }, { "properties": { "position": { "maximum": POSITION_MAX } } }])
+}
 
 /// A statement to remember.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -146,6 +164,7 @@ impl EpisodeRequest {
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum RecordRequest {
     Note(Whole<Note>),
+    #[schemars(extend("allOf" = of_messages()))]
     Message(Whole<Message>),
     Episode(Whole<Episode>),
     Lesson(Whole<Lesson>),
@@ -180,7 +199,7 @@ pub(crate) struct MessageRequest {
     pub(crate) speaker: Option<String>,
     /// Its place in the session, counted from 0; behind the last one when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 2_147_483_647))]
+    #[schemars(range(max = POSITION_MAX))]
     pub(crate) position: Option<u32>,
     /// What an image or attachment shows, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,7 +277,7 @@ pub(crate) struct MessagesWritten {
 /// What to change of a record. What is left out stays as it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
+#[schemars(extend("anyOf" = said(&["text", "tags", "pinned", "outcome", "reason", "trust", "expires_at"])))]
 pub(crate) struct PatchRequest {
     /// A note's new text: a new version that replaces this one, and is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -274,7 +293,7 @@ pub(crate) struct PatchRequest {
     /// For an episode: how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Outcome>,
-    /// With `outcome`: what says so.
+    /// For an episode: what says that it ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// How far it may be believed.

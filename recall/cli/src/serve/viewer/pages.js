@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fill, folded, make } from "./dom.js";
-import { entry, fact, failed, link, pager, sayText, turn } from "./parts.js";
+import { bringBack, entry, fact, failed, link, pager, sayText, turn } from "./parts.js";
 import { bytes, day, moment, number, say, span } from "./words.js";
 
 const KINDS = ["message", "episode", "note", "lesson"];
@@ -124,7 +124,10 @@ export async function record(place, [id]) {
     item = await api.record(id, 3);
   } catch (error) {
     if (error.status !== 410) throw error;
-    fill(place, make("p", { class: "empty" }, say("gone")));
+    const back = () => bringBack(id, () => record(place, [id]).catch(failed));
+    const until = error.body.undo_until;
+    fill(place, make("div", { class: "empty" }, make("p", {}, say("gone")), until
+      ? [make("p", { class: "quiet" }, say("gone_until", { when: moment(until) })), make("button", { type: "button", class: "main", onclick: back }, say("undo"))] : ""));
     return;
   }
   const refresh = (gone) => {

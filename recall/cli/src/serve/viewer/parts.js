@@ -71,9 +71,10 @@ function toolNames(tools) {
   return names.slice(0, 12).map(({ tool, times }) => make("code", {}, times > 1 ? `${tool} ×${times}` : tool));
 }
 
-// The parts of a score, each with a bar, its size and the words for it.
+// The parts of a score, each with a bar, its size and the words for it; what counts most first.
 function why(hit) {
-  const rows = Object.entries(hit.why).map(([arm, part]) =>
+  const counts = ([, part]) => Math.abs(part.score * part.weight);
+  const rows = Object.entries(hit.why).sort((one, other) => counts(other) - counts(one)).map(([arm, part]) =>
     make("tr", {}, make("th", { scope: "row" }, arm),
       make("td", {}, make("meter", { min: 0, max: 1, value: Math.max(0, Math.min(1, part.score)) })),
       make("td", { class: "figure" }, say("part", { score: number(part.score, 2), weight: number(part.weight, 2) })),
@@ -130,6 +131,10 @@ export async function undoLast() {
   if (!lastForgotten) return;
   const { id, refresh } = lastForgotten;
   lastForgotten = null;
+  await bringBack(id, refresh);
+}
+
+export async function bringBack(id, refresh) {
   try {
     await api.undo(id);
     toast(say("undone"));

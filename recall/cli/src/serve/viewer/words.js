@@ -26,7 +26,7 @@ const WORDS = {
     degraded: "Not everything took part", image: "Image", help_title: "Keys", key_search: "search", key_next: "next", key_previous: "previous",
     key_open: "open", key_pin: "pin or unpin", key_tags: "edit tags", key_forget: "forget", key_undo: "undo the last forgetting",
     key_back: "back", key_help: "this list", key_pages: "search, sessions, episodes, notes, status", close: "Close", older: "Older", correct: "Correct", text: "Text",
-    gone: "This was forgotten.", part: "{score} × {weight}",
+    gone: "This was forgotten.", gone_until: "It can be brought back until {when}.", part: "{score} × {weight}",
   },
   zh: {
     skip: "跳到正文", search: "搜索", ask: "想回忆什么？", theme: "深色或浅色", keys: "按键", language: "English",
@@ -47,7 +47,7 @@ const WORDS = {
     forgotten_count: "{n} 条已忘记，可以找回", changes: "{n} 处改动", version: "版本", uptime: "已运行", follower: "索引进程", in_session: "在会话中",
     hits_first: "最相关的在前", degraded: "有一部分没有参加", image: "图片", help_title: "按键", key_search: "搜索", key_next: "下一条",
     key_previous: "上一条", key_open: "打开", key_pin: "置顶或取消", key_tags: "编辑标签", key_forget: "忘记", key_undo: "撤销上一次忘记",
-    key_back: "返回", key_help: "本列表", key_pages: "搜索、会话、经历、笔记、状态", close: "关闭", older: "更早", correct: "更正", text: "文字", gone: "这条已被忘记。",
+    key_back: "返回", key_help: "本列表", key_pages: "搜索、会话、经历、笔记、状态", close: "关闭", older: "更早", correct: "更正", text: "文字", gone: "这条已被忘记。", gone_until: "在 {when} 之前可以找回。",
     part: "{score} × {weight}",
   },
 };
