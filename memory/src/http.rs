@@ -276,7 +276,7 @@ impl HttpMemory {
     async fn lookup(&self, id: RecordId) -> Result<Lookup> {
         match self.client.get::<Record>(&format!("/v1/records/{id}")).await {
             Ok(record) if self.reads.allows(&record.scope) => {
-                Ok(Lookup::Found(Box::new(Stored { row: Row(0), record, forgotten: None })))
+                Ok(Lookup::Found(Box::new(Stored { row: Row(0), record, forgotten: None, repeats: None })))
             }
             Ok(_) => Ok(Lookup::Missing),
             Err(RequestError::Problem(problem)) if problem.status == StatusCode::NOT_FOUND => Ok(Lookup::Missing),

@@ -12,7 +12,7 @@ pub mod copilot;
 pub mod cursor;
 mod elements;
 pub mod fold;
-mod foreign;
+pub(crate) mod foreign;
 pub mod gemini;
 mod lines;
 mod node;

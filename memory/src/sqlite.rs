@@ -5,7 +5,7 @@
 //! - `put`, `edit`: what is written
 //! - `read`: what is read; `row`: one row, its checksum, and what it decodes to
 //! - `names`: names without texts, and sessions page by page
-//! - `codec`: bodies in zstd with a dictionary
+//! - `codec`: bodies in zstd with a dictionary; `repeats`: what is said again is stored once
 //! - `carry`: what exports and imports move; `backup`: copies of a live store and their way back
 //! - `scrub`: dictionaries without the text of what is gone
 //! - `retention`: how long records are kept; `fold`: removing the beginning of the log
@@ -25,6 +25,7 @@ mod names;
 mod put;
 mod read;
 mod readings;
+mod repeats;
 mod retention;
 mod row;
 mod schema;
@@ -295,6 +296,13 @@ impl Store for SqliteStore {
         self.write(move |writing| put::put_session(writing, session).map(|_| ()))
     }
 
+    fn put_sessions(&self, sessions: Vec<Session>) -> Result<()> {
+        // One transaction waits for the disk once.
+        self.write(move |writing| {
+            sessions.into_iter().try_for_each(|session| put::put_session(writing, session).map(|_| ()))
+        })
+    }
+
     fn sessions(&self, scopes: &ReadSet, limit: usize) -> Result<Vec<SessionEntry>> {
         self.read(|reader| read::sessions(&reader.connection, scopes, limit))
     }
@@ -305,6 +313,10 @@ impl Store for SqliteStore {
 
     fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>> {
         self.read(|reader| reader.neighbours(row, before, after))
+    }
+
+    fn repeats(&self, rows: &[Row]) -> Result<Vec<u32>> {
+        self.read(|reader| rows.iter().map(|row| repeats::count(&reader.connection, *row)).collect())
     }
 
     fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>> {

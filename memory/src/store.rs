@@ -36,6 +36,9 @@ pub struct Stored {
     pub record: Record,
     /// When it was forgotten, if it was; it can be brought back until `undo_until`.
     pub forgotten: Option<Forgotten>,
+    /// The record whose words it repeats exactly, where the store keeps them once: records of one such row, and the
+    /// record of that row, say the same.
+    pub repeats: Option<Row>,
 }
 
 /// When a record was forgotten, and until when that can be undone.
@@ -283,6 +286,11 @@ pub trait Store: Send + Sync {
     /// Adds a session or what is newly known of it, by its source and id.
     fn put_session(&self, session: Session) -> Result<()>;
 
+    /// [`Store::put_session`] for many, in order.
+    fn put_sessions(&self, sessions: Vec<Session>) -> Result<()> {
+        sessions.into_iter().try_for_each(|session| self.put_session(session))
+    }
+
     /// The sessions within a read set, newest first, at most `limit`.
     fn sessions(&self, scopes: &ReadSet, limit: usize) -> Result<Vec<SessionEntry>>;
 
@@ -298,6 +306,14 @@ pub trait Store: Send + Sync {
     ///
     /// For ranking, which asks this of all candidates at once: it reads the session's index and no record.
     fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>>;
+
+    /// How many other live records of the same scope are exact repeats of each of these: the same turn with the same
+    /// words, wherever it was said. One answer for each row, in order.
+    ///
+    /// Short turns are not counted: `yes` is no repeat of another `yes`. A store that does not count answers 0.
+    fn repeats(&self, rows: &[Row]) -> Result<Vec<u32>> {
+        Ok(vec![0; rows.len()])
+    }
 
     /// How far a transcript was read; `None` when it never was, or when the note of it is damaged.
     fn reading(&self, place: &ReadingPlace) -> Result<Option<Reading>>;

@@ -17,7 +17,7 @@ use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
 use crate::rerank::Reranking;
 use crate::weights::Weights;
-use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, situations, when};
+use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, repeats, situations, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -125,8 +125,10 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);
     current::prefer_newer(&mut ranked, &replaced_by, question, weights);
+    repeats::fold(&mut ranked);
     copies::fold(&mut ranked, &replaced_by, limit);
     ranked.truncate(limit);
+    repeats::count(store, &mut ranked)?;
     let most = ranked.first().map_or(0.0, |hit| hit.score);
     let parsed = TextQuery::parse(question);
     answer.hits = ranked

@@ -185,7 +185,7 @@ mod tests {
 
     fn hit(row: i64, mut record: Record) -> Ranked {
         record.created_at = jiff::Timestamp::from_second(1_700_000_000 + row).unwrap();
-        Ranked::new(Stored { row: Row(row), record, forgotten: None })
+        Ranked::new(Stored { row: Row(row), record, forgotten: None, repeats: None })
     }
 
     fn folded(mut hits: Vec<Ranked>) -> Vec<(i64, u32)> {

@@ -112,7 +112,7 @@ mod tests {
     fn hits() -> Vec<Ranked> {
         let hit = |row: i64, score: f32, text: &str| {
             let record = Record::new(Scope::root(), "test", Origin::User, Note::new(text));
-            Ranked { score, ..Ranked::new(Stored { row: Row(row), record, forgotten: None }) }
+            Ranked { score, ..Ranked::new(Stored { row: Row(row), record, forgotten: None, repeats: None }) }
         };
         vec![hit(1, 1.0, "bananas"), hit(2, 0.6, "the deploy key"), hit(3, 0.2, "the deploy key is rotated")]
     }

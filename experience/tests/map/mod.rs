@@ -67,7 +67,7 @@ impl Memory for Map {
     fn get(&self, id: RecordId) -> BoxFuture<'_, Result<Lookup>> {
         let found = self.records.lock().unwrap().get(&id).cloned();
         let lookup = match found {
-            Some(record) => Lookup::Found(Box::new(Stored { row: Row(1), record, forgotten: None })),
+            Some(record) => Lookup::Found(Box::new(Stored { row: Row(1), record, forgotten: None, repeats: None })),
             None => Lookup::Missing,
         };
         Box::pin(std::future::ready(Ok(lookup)))

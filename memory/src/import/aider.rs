@@ -221,11 +221,18 @@ impl Reader {
             let answer = transcript.answer("", "edit", &format!("Applied edit to {file}"), Some(true));
             transcript.say_answer(&format!("{key}#answer{place}"), answer, sink)?;
         }
-        let interrupted = text.lines().any(|line| line.trim() == "^C KeyboardInterrupt");
+        let interrupted = is_interrupted(text);
         let role = if interrupted { Role::User } else { Role::System };
         let said = if interrupted { format!("[Request interrupted by user]\n{text}") } else { text.to_owned() };
         transcript.say_frame(key, role, &said, sink)
     }
+}
+
+/// Whether the person stopped an answer. Aider is left the same way, with Ctrl-C at its prompt: the line that says what
+/// the answer cost stands before it then, since the answer had come to its end.
+fn is_interrupted(printed: &str) -> bool {
+    let mut lines = printed.lines().map(str::trim);
+    lines.by_ref().take_while(|line| !line.starts_with("Tokens: ")).any(|line| line == "^C KeyboardInterrupt")
 }
 
 enum Command<'t> {

@@ -42,8 +42,9 @@ const TOOL: &str = "claude-code";
 /// Text of a message beyond this is cut: calls and their arguments need room within a record's limit, too.
 const MESSAGE_BYTES_MAX: usize = TEXT_BYTES_MAX * 3 / 4;
 
-/// Sessions and agents of one file whose state is kept; a file holds one and its subagents.
-const SESSIONS_MAX: usize = 4096;
+/// Sessions and agents of one file whose state is kept: a file holds one and its subagents. Where there are more, those
+/// met first have come to their end.
+const SESSIONS_MAX: usize = 256;
 
 /// Summaries at a file's head that wait for the line they are about.
 const WAITING_SUMMARIES_MAX: usize = 64;
@@ -290,6 +291,9 @@ impl Reader {
             return ControlFlow::Continue(());
         }
         self.any_message = true;
+        if self.order.len() > SESSIONS_MAX {
+            self.end_oldest(sink)?;
+        }
         let id = self.session_of(line);
         self.learn(&id, line, stamp);
         for (part, draft) in drafts.into_iter().enumerate() {
@@ -315,10 +319,6 @@ impl Reader {
             _ => (named.unwrap_or(&self.fallback).to_owned(), None),
         };
         if !self.sessions.contains_key(&id) {
-            if self.sessions.len() >= SESSIONS_MAX {
-                self.sessions.clear();
-                self.order.clear();
-            }
             let mut session = Session::new(TOOL, id.clone(), Scope::root());
             session.parent = parent;
             self.order.push(id.clone());
@@ -474,6 +474,16 @@ impl Reader {
         sink(Item::Message(Box::new(record)))?;
         self.position += 1;
         self.report.messages += 1;
+        ControlFlow::Continue(())
+    }
+
+    /// Ends the sessions met first, so that what is known of all others has room.
+    fn end_oldest(&mut self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> ControlFlow<()> {
+        for id in self.order.drain(..SESSIONS_MAX / 2) {
+            if let Some(known) = self.sessions.remove(&id) {
+                sink(Item::End(known.session))?;
+            }
+        }
         ControlFlow::Continue(())
     }
 

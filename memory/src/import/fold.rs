@@ -60,6 +60,10 @@ pub struct Fold {
     checks: Vec<Checked>,
     word: Option<(usize, Word, String)>,
     interrupted_at: Option<usize>,
+    /// When the person last said anything.
+    asked_at: usize,
+    /// Whether what the model said last was a question: thanks are an answer to it then, and no verdict.
+    asked_back: bool,
     changed_at: Option<usize>,
     worked_at: Option<usize>,
     step: usize,
@@ -107,8 +111,10 @@ impl Fold {
             }
             (Role::Assistant, MessageForm::Statement) => {
                 self.step += 1;
-                if !message.text.trim().is_empty() {
+                let said = message.text.trim_end();
+                if !said.is_empty() {
                     self.worked_at = Some(self.step);
+                    self.asked_back = said.ends_with(['?', '？']);
                 }
                 for call in &message.tool_calls {
                     self.tool_started(&call.call, &call.tool, &call.arguments);
@@ -136,11 +142,13 @@ impl Fold {
             return;
         }
         self.step += 1;
+        self.asked_at = self.step;
         if self.situation.is_none() {
             self.situation = Some(cut(text, SITUATION_BYTES_MAX));
             return;
         }
-        if let Some(word) = evidence::word_of(text) {
+        let word = evidence::word_of(text).filter(|word| *word != Word::Thanks || !self.asked_back);
+        if let Some(word) = word {
             self.word = Some((self.step, word, cut(text, 120)));
         }
         push_ends(&mut self.turns, cut(text, TURN_BYTES_MAX), TURNS_MAX);
@@ -251,7 +259,8 @@ impl Fold {
 
     fn outcome(&self) -> (Outcome, String) {
         let worked_at = self.worked_at.unwrap_or(0);
-        if self.interrupted_at.is_some_and(|at| at > worked_at)
+        // Who goes on speaking after stopping it has not given it up.
+        if self.interrupted_at.is_some_and(|at| at > worked_at && at > self.asked_at)
             && self.word.as_ref().is_none_or(|word| word.0 < worked_at)
         {
             return (Outcome::Failure, "the user interrupted it, and it was not taken up again".to_owned());

@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// The largest value that is read: a part of a message holds a tool's whole output.
-pub(super) const VALUE_BYTES_MAX: i64 = 16 << 20;
+pub(crate) const VALUE_BYTES_MAX: i64 = 16 << 20;
 
 /// Opens a database for reading alone. The tool may go on writing to it.
-pub(super) fn open(path: &Path) -> Result<Connection> {
+pub(crate) fn open(path: &Path) -> Result<Connection> {
     let facts = std::fs::metadata(path).map_err(Error::io("read the transcript", path))?;
     if !facts.is_file() {
         return Err(super::transcript::refused(path, "it is no file"));
@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 }
 
 /// Whether there is such a table: a view of the name might compute forever.
-pub(super) fn table_exists(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(crate) fn table_exists(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let found: Option<i64> = connection
         .query_row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", [name], |row| row.get(0))
         .optional()?;

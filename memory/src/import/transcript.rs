@@ -29,7 +29,7 @@ pub(super) const ARGUMENTS_BYTES_MAX: usize = TEXT_BYTES_MAX / 8;
 /// Calls whose answers are awaited at the same time; a model makes a few dozen at most.
 const OPEN_CALLS_MAX: usize = 256;
 
-/// Sessions of one file whose state is kept; beyond it the state begins anew.
+/// Sessions of one file whose state is kept; beyond it those met so far have come to their end, and the state begins anew.
 const SESSIONS_MAX: usize = 4096;
 
 /// A title is a few words.
@@ -100,10 +100,6 @@ impl Transcript {
     /// The session of what is being read.
     pub(super) fn session(&mut self) -> &mut Session {
         if !self.sessions.contains_key(&self.current) {
-            if self.sessions.len() >= SESSIONS_MAX {
-                self.sessions.clear();
-                self.order.clear();
-            }
             self.order.push(self.current.clone());
         }
         let (tool, first) = (self.tool, self.first_position);
@@ -261,6 +257,9 @@ impl Transcript {
         let (text, was_cut) = lines::cut(Cow::Owned(std::mem::take(&mut message.text)), MESSAGE_BYTES_MAX);
         message.text = text;
         self.report.cut += u64::from(was_cut);
+        if self.sessions.len() > SESSIONS_MAX {
+            self.end_others(sink)?;
+        }
         self.session();
         let at = self.last_at.unwrap_or(self.file_at);
         let Some(known) = self.sessions.get_mut(&self.current) else { return ControlFlow::Continue(()) };
@@ -294,6 +293,21 @@ impl Transcript {
                 format!("x{:032x}@{place}", xxh3_128(content))
             }
         }
+    }
+
+    /// Ends all sessions but that of what is being read, so that what is known of others has room.
+    fn end_others(&mut self, sink: Sink<'_>) -> ControlFlow<()> {
+        let current = self.sessions.remove_entry(&self.current);
+        for id in std::mem::take(&mut self.order) {
+            if let Some(known) = self.sessions.remove(&id)
+                && known.told.is_some()
+            {
+                sink(Item::End(known.session))?;
+            }
+        }
+        self.order.extend(current.as_ref().map(|(id, _)| id.clone()));
+        self.sessions.extend(current);
+        ControlFlow::Continue(())
     }
 
     /// Says that nothing more comes, and answers the report.

@@ -3,20 +3,21 @@
 
 use std::collections::HashSet;
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use super::{Found, Reading, time};
 use crate::error::{Error, Result};
+use crate::import::foreign::{self, VALUE_BYTES_MAX};
 use crate::record::{Episode, Note};
 
 pub(super) fn read(reading: &mut Reading) -> Result<()> {
     let doing = "read claude-mem's database";
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(reading.path, flags).map_err(Error::sqlite(doing))?;
+    let connection = foreign::open(reading.path)?;
     let tables: HashSet<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        // What only looks like a table might compute forever.
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'")
         .and_then(|mut select| select.query_map([], |columns| columns.get(0))?.collect())
         .map_err(Error::sqlite(doing))?;
     if !tables.contains("observations") && !tables.contains("session_summaries") {
@@ -57,6 +58,14 @@ fn rows(
             }
         };
         let mut row = serde_json::Map::new();
+        let too_long = |at: usize| match columns.get_ref(at) {
+            Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len() as i64 > VALUE_BYTES_MAX,
+            _ => false,
+        };
+        if (0..names.len()).any(too_long) {
+            reading.problem(number, format!("a row of {table} has a value longer than {VALUE_BYTES_MAX} bytes"));
+            continue;
+        }
         for (at, name) in names.iter().enumerate() {
             let value = match columns.get_ref(at) {
                 Ok(ValueRef::Integer(number)) => Value::from(number),

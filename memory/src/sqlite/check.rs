@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, params};
 
 use super::row::is_damage;
-use super::{SqliteStore, fold, read};
+use super::{SqliteStore, fold, read, repeats};
 use crate::change::{CHAIN_START, ChangeKind, chain_next};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
@@ -39,6 +39,10 @@ pub(super) fn check(store: &SqliteStore, progress: &mut dyn FnMut(u64, u64) -> b
     let ids = check_rows(store, rows_all, &mut |done| progress(done, total), &mut findings)?;
     let Some(ids) = ids else { return Ok(findings) };
     check_log(store, &ids, &mut |done| progress(rows_all + done, total), &mut findings)?;
+    if let Some(what) = store.read(|reader| repeats::check(&reader.connection))? {
+        let hint = "export the store and import it into a new one, or restore a backup".to_owned();
+        findings.push(Finding { code: "repeats-damaged", what, hint });
+    }
     check_pages(store, &mut findings)?;
     Ok(shorten(findings))
 }

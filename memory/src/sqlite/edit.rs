@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::put::{self, tags_json};
+use super::repeats;
 use super::row::{self, RawRow, to_ms};
 use super::writer::Writing;
 use crate::change::ChangeKind;
@@ -170,6 +171,7 @@ pub(super) fn purge(writing: &mut Writing, now: Timestamp) -> Result<usize> {
 
 /// Removes what a row says; the rest of it stays.
 pub(super) fn empty(writing: &mut Writing, mut raw: RawRow, stored: &Stored) -> Result<()> {
+    repeats::release(writing, &raw, &stored.record)?;
     raw.body = None;
     raw.codec = super::codec::PLAIN;
     raw.tags = None;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::repeats;
 use super::row::{Key, RawRow, provenance, to_ms};
 use super::writer::Writing;
 use crate::change::ChangeKind;
@@ -22,6 +23,8 @@ pub(super) struct Numbers {
     scopes: HashMap<String, i64>,
     sources: HashMap<String, i64>,
     sessions: HashMap<(String, i64, i64), i64>,
+    /// The session met last, which the next record is most often of.
+    last: Option<((String, i64, i64), i64)>,
 }
 
 /// Session numbers kept at most; the map starts anew beyond that.
@@ -29,7 +32,7 @@ const SESSION_NUMBERS_MAX: usize = 10_000;
 
 impl Numbers {
     fn scope(&mut self, connection: &Connection, scope: &Scope) -> Result<i64> {
-        number(connection, &mut self.scopes, "scopes", &scope.to_string())
+        number(connection, &mut self.scopes, "scopes", scope.path())
     }
 
     fn source(&mut self, connection: &Connection, source: &str) -> Result<i64> {
@@ -37,8 +40,16 @@ impl Numbers {
     }
 
     fn session(&mut self, connection: &Connection, name: &str, source: &str, scope: &Scope) -> Result<i64> {
-        let key = (name.to_owned(), self.source(connection, source)?, self.scope(connection, scope)?);
+        let (source_number, scope_number) = (self.source(connection, source)?, self.scope(connection, scope)?);
+        if let Some(((last, ..), number)) =
+            self.last.as_ref().filter(|last| (last.0.1, last.0.2) == (source_number, scope_number))
+            && last == name
+        {
+            return Ok(*number);
+        }
+        let key = (name.to_owned(), source_number, scope_number);
         if let Some(number) = self.sessions.get(&key) {
+            self.last = Some((key, *number));
             return Ok(*number);
         }
         let found = find_session(connection, &key)?.map(|(number, _)| number);
@@ -49,6 +60,7 @@ impl Numbers {
         if self.sessions.len() == SESSION_NUMBERS_MAX {
             self.sessions.clear();
         }
+        self.last = Some((key.clone(), number));
         self.sessions.insert(key, number);
         Ok(number)
     }
@@ -138,9 +150,10 @@ impl Place {
 
 /// Adds a record that is not there yet, with the change that says so.
 pub(super) fn add(writing: &mut Writing, place: &Place, record: Record, forgotten: Option<Forgotten>) -> Result<()> {
-    let (codec, body) = writing.encode(&record.body)?;
+    let row = writing.next_row();
+    let (codec, body) = repeats::body_for(writing, row, place.scope, &record.body)?;
     let raw = RawRow {
-        row: writing.next_row(),
+        row,
         id: *record.id.as_bytes(),
         kind: record.kind().code(),
         scope: place.scope,

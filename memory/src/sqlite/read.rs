@@ -238,6 +238,10 @@ fn rows_of(connection: &Connection, filter: &Filter) -> Result<Vec<Row>> {
     if !filter.kinds.is_empty() {
         let codes: Vec<String> = filter.kinds.iter().map(|kind| kind.code().to_string()).collect();
         terms.push(format!("kind IN ({})", codes.join(", ")));
+        if !filter.kinds.contains(&Kind::Message) && filter.session.is_none() {
+            // Said as the index says it, so that it is used. A session's own index is better still.
+            terms.push(format!("kind <> {}", Kind::Message.code()));
+        }
     }
     terms.push(if filter.with_forgotten { "body IS NOT NULL" } else { "deleted_at_ms IS NULL" }.to_owned());
     if !filter.scopes.is_everything() {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::codec::{CodecNumber, Decoder};
+use super::repeats::{self, REPEAT, Repeat};
 use crate::error::{Error, Result};
 use crate::export::Tombstone;
 use crate::id::RecordId;
@@ -210,7 +211,7 @@ impl RowReader {
     }
 
     /// The record of a raw row whether forgotten or not, or why it cannot be had.
-    pub(super) fn decode(&mut self, connection: &Connection, raw: RawRow) -> Result<Result<Decoded, String>> {
+    pub(super) fn decode(&mut self, connection: &Connection, mut raw: RawRow) -> Result<Result<Decoded, String>> {
         let (scope, source, session) = match self.verified_names(connection, &raw)? {
             Ok(names) => names,
             Err(reason) => return Ok(Err(reason)),
@@ -219,12 +220,19 @@ impl RowReader {
             (Some(deleted_at), Some(undo_until)) => Some(Forgotten { deleted_at, undo_until }),
             _ => None,
         };
-        let Some(body) = raw.body else {
+        let Some(body) = raw.body.take() else {
             return Ok(Ok(Decoded { stored: None, forgotten }));
         };
+        let read = if raw.codec == REPEAT {
+            self.repeated(connection, &raw, &body)?
+        } else {
+            self.own_body(connection, raw.codec, &body).map(|body| (body, None))
+        };
+        let (body, repeats) = match read {
+            Ok(read) => read,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let decode = || -> Result<Record, String> {
-            let json = self.decoder.decode(connection, raw.codec, &body)?;
-            let body: Body = serde_json::from_slice(&json).map_err(|error| format!("its body is broken: {error}"))?;
             let broken = |column: &str| format!("its {column} has a value that this program does not know");
             if Some(body.kind()) != Kind::from_code(raw.kind) {
                 return Err(broken("kind"));
@@ -249,7 +257,8 @@ impl RowReader {
                 body,
             })
         };
-        Ok(decode().map(|record| Decoded { stored: Some(Stored { row: Row(raw.row), record, forgotten }), forgotten }))
+        let row = Row(raw.row);
+        Ok(decode().map(|record| Decoded { stored: Some(Stored { row, record, forgotten, repeats }), forgotten }))
     }
 
     /// The names of a raw row's scope, source and session, when its checksum fits, or why they cannot be had.
@@ -270,6 +279,34 @@ impl RowReader {
             return Ok(Err("its bytes do not fit its checksum".to_owned()));
         }
         Ok(Ok((scope, source, session)))
+    }
+
+    fn own_body(&mut self, connection: &Connection, codec: CodecNumber, stored: &[u8]) -> Result<Body, String> {
+        let json = self.decoder.decode(connection, codec, stored)?;
+        serde_json::from_slice(&json).map_err(|error| format!("its body is broken: {error}"))
+    }
+
+    /// The body of a row that repeats another, with the row that it repeats, or why it cannot be had.
+    fn repeated(
+        &mut self,
+        connection: &Connection,
+        raw: &RawRow,
+        stored: &[u8],
+    ) -> Result<Result<(Body, Option<Row>), String>> {
+        let Some(repeat) = Repeat::read(stored) else {
+            return Ok(Err("it does not say which record it repeats".to_owned()));
+        };
+        let number = repeat.holder();
+        let holder = repeats::by_row(connection, number)?.filter(|holder| holder.codec != REPEAT);
+        let Some((holder, body)) = holder.as_ref().and_then(|holder| Some((holder, holder.body.as_deref()?))) else {
+            return Ok(Err(format!("row {number}, which it repeats, cannot be read")));
+        };
+        if self.verified_names(connection, holder)?.is_err() {
+            return Ok(Err(format!("row {number}, which it repeats, does not fit its checksum")));
+        }
+        let held = self.own_body(connection, holder.codec, body);
+        let said = held.and_then(|held| repeat.message(raw.scope, raw.position, held));
+        Ok(said.map(|body| (body, Some(Row(number)))))
     }
 
     /// A stored body as it was before it was compressed, or why it cannot be had back.

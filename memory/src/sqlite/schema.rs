@@ -78,6 +78,15 @@ const MIGRATIONS: &[M<'static>] = &[
     ) WITHOUT ROWID;
     ",
     ),
+    M::up(
+        // Which row holds a text, and which rows lean on it: see `repeats`. What was stored before is not looked through.
+        "
+    CREATE TABLE prints (print INTEGER PRIMARY KEY, row INTEGER NOT NULL);
+    CREATE TABLE repeats (holder INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (holder, row)) WITHOUT ROWID;
+    -- Messages are nearly all there is: what is asked for without them is found without reading past them.
+    CREATE INDEX records_but_messages ON records (kind) WHERE kind <> 1;
+    ",
+    ),
 ];
 
 /// The newest schema version that this program understands.

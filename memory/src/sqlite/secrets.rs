@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::codec::{Encoder, OWN_FIRST};
 use super::edit::{open, save};
 use super::put::{parse_session, session_info, tags_json};
+use super::repeats;
 use super::row::{COLUMNS, RawRow};
 use super::trials::{exposure_checksum, run_checksum};
 use super::writer::Writing;
@@ -164,11 +165,13 @@ fn clean(writing: &mut Writing, intake: &Intake, id: RecordId) -> Result<()> {
         Err(error) => return Err(error),
     };
     let Some(mut stored) = stored else { return Ok(()) };
+    let before = stored.record.clone();
     if intake.clean_record(&mut stored.record).is_empty() {
         return Ok(());
     }
+    repeats::release(writing, &raw, &before)?;
     raw.tags = tags_json(&stored.record.tags);
-    let (codec, body) = writing.encode(&stored.record.body)?;
+    let (codec, body) = repeats::body_for(writing, raw.row, raw.scope, &stored.record.body)?;
     (raw.codec, raw.body) = (codec, Some(body));
     save(writing, raw, &stored, ChangeKind::Update)
 }

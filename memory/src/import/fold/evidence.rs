@@ -3,6 +3,10 @@
 //! Everything here prefers saying nothing to saying something wrong: an outcome that is taken for evidence
 //! and is none teaches the wrong lesson.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
 /// A kind of command whose result says something about the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
@@ -245,6 +249,12 @@ const THANKS: &[&str] = &[
     "해결되었", "수고하셨", "잘 작동", "잘 동작",
 ];
 
+/// Of these, the words that say nothing about the work itself.
+#[rustfmt::skip]
+const GRATITUDE: &[&str] = &[
+    "thank", "thx", "谢谢", "謝謝", "多谢", "多謝", "感谢", "感謝", "ありがとう", "감사", "고마워", "고맙습니다",
+];
+
 /// Words before a thanks that make it something else: a condition, a question, a request.
 #[rustfmt::skip]
 const NOT_YET: &[&str] = &[
@@ -267,8 +277,8 @@ pub(super) fn word_of(text: &str) -> Option<Word> {
     if text == "/undo" {
         return Some(Word::Correction);
     }
-    let correction = CORRECTIONS.iter().filter_map(|word| text.find(word)).min();
-    if let Some(at) = correction {
+    if let Some(correction) = CORRECTION.find(&text) {
+        let at = correction.start();
         // "Is that wrong?", "tell me if it is not working", "没有不对" say nothing yet.
         let before = &text[..at];
         let asks = ["if ", "whether", "如果", "もし", "만약", "没有", "沒有", "nothing "]
@@ -281,11 +291,15 @@ pub(super) fn word_of(text: &str) -> Option<Word> {
     {
         return Some(Word::Correction);
     }
-    let (at, _) = THANKS.iter().filter_map(|word| find_word(&text, word).map(|at| (at, word.len()))).min()?;
+    let at = find_thanks(&text)?;
     let clause = last_clause(&text[..at]);
     if NOT_YET.iter().any(|word| clause.contains(word))
         || text[at..].trim_end().ends_with(['?', '？']) && !text[at..].contains(['.', '!', '。', '！'])
     {
+        return None;
+    }
+    // Who thanks and then asks is not at the end yet.
+    if text.ends_with(['?', '？']) && GRATITUDE.iter().any(|word| text[at..].starts_with(word)) {
         return None;
     }
     // A polite end of a new request thanks for what is still to come.
@@ -298,12 +312,24 @@ pub(super) fn word_of(text: &str) -> Option<Word> {
         .map(|()| Word::Thanks)
 }
 
-/// Where a word stands by itself; scripts without spaces have it anywhere.
-fn find_word(text: &str, word: &str) -> Option<usize> {
+/// Where thanks stand by themselves; scripts without spaces have them anywhere.
+fn find_thanks(text: &str) -> Option<usize> {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.match_indices(word).map(|(at, _)| at).find(|&at| {
-        !word.is_ascii() || !inside(text[..at].chars().next_back()) && !inside(text[at + word.len()..].chars().next())
-    })
+    let found = THANK.find_overlapping_iter(text).filter(|found| {
+        !text[found.range()].is_ascii()
+            || !inside(text[..found.start()].chars().next_back()) && !inside(text[found.end()..].chars().next())
+    });
+    found.map(|found| found.start()).min()
+}
+
+/// All corrections at once: every turn of a person is looked through for them.
+static CORRECTION: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(MatchKind::LeftmostFirst, CORRECTIONS));
+
+static THANK: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(MatchKind::Standard, THANKS));
+
+/// The lists are ours, and far below the limit of what can be searched for at once.
+fn searcher(kind: MatchKind, words: &[&str]) -> AhoCorasick {
+    AhoCorasick::builder().match_kind(kind).build(words).expect("a list of words")
 }
 
 fn last_clause(text: &str) -> &str {

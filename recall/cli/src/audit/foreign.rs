@@ -31,6 +31,9 @@ const DEPTH_MAX: usize = 16;
 /// The most texts of one store.
 const ITEMS_MAX: usize = 5_000_000;
 
+/// How much is read of each text of a database, in characters: what is alike is alike long before.
+const TEXT_CHARS_MAX: usize = 1 << 20;
+
 /// The first bytes of a SQLite database.
 const SQLITE_HEAD: &[u8] = b"SQLite format 3\0";
 
@@ -174,8 +177,13 @@ fn claude_mem(path: &Path) -> anyhow::Result<Vec<Item>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database =
         Connection::open_with_flags(path, flags).with_context(|| format!("cannot open {}", path.display()))?;
+    // A view of such a name might compute forever.
+    database.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     let columns = |table: &str| -> anyhow::Result<Vec<String>> {
-        let mut select = database.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        let mut select = database.prepare(
+            "SELECT name FROM pragma_table_info(?1) WHERE EXISTS
+                 (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql LIKE 'CREATE TABLE%')",
+        )?;
         Ok(select.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?)
     };
     let mut items = Vec::new();
@@ -194,7 +202,9 @@ fn claude_mem(path: &Path) -> anyhow::Result<Vec<Item>> {
         }
         known = true;
         let at = ["created_at_epoch", "created_at"].iter().find(has).copied().unwrap_or("NULL");
-        let parts: Vec<String> = texts.iter().map(|text| format!("coalesce({text}, '')")).collect();
+        // Of a longer text the beginning tells as much.
+        let parts: Vec<String> =
+            texts.iter().map(|text| format!("coalesce(substr({text}, 1, {TEXT_CHARS_MAX}), '')")).collect();
         let sql = format!("SELECT rowid, {at}, {} FROM {table} LIMIT {ITEMS_MAX}", parts.join(" || char(10) || "));
         let mut select = database.prepare(&sql).with_context(|| format!("cannot read the table {table}"))?;
         let mut rows = select.query([])?;
@@ -205,7 +215,10 @@ fn claude_mem(path: &Path) -> anyhow::Result<Vec<Item>> {
                 rusqlite::types::ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(time),
                 _ => None,
             };
-            let text: String = row.get(2)?;
+            let text = match row.get_ref(2)? {
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                _ => continue,
+            };
             if !text.trim().is_empty() {
                 let id = format!("{table} {number}");
                 let text = text.trim().to_owned();

@@ -103,8 +103,26 @@ struct State {
     last_at: Option<Timestamp>,
     /// The place of the first message that was read of it in the file that is being read.
     first_position: Option<u32>,
+    /// Whether the file said that it has ended, and whether it went on all the same.
+    ended: bool,
+    went_on: bool,
     /// Whether a person wants it left out.
     excluded: bool,
+}
+
+impl State {
+    fn new(session: Session, excluded: bool) -> State {
+        State {
+            session,
+            fold: Fold::new(),
+            last_key: None,
+            last_at: None,
+            first_position: None,
+            ended: false,
+            went_on: false,
+            excluded,
+        }
+    }
 }
 
 /// Puts what importers hand on into the store, in batches.
@@ -202,7 +220,9 @@ impl<'a> Ingest<'a> {
             self.tally.files_unchanged += 1;
             return Ok(());
         }
-        self.met.clear();
+        for place in std::mem::take(&mut self.met) {
+            self.states[place].ended = false;
+        }
         for session in before.sessions.clone() {
             self.recall(session);
         }
@@ -317,6 +337,7 @@ impl<'a> Ingest<'a> {
                 } else {
                     self.states[place].fold = Fold::new();
                 }
+                self.states[place].ended = true;
             }
         }
         if self.waiting.len() >= PUT_RECORDS_MAX { self.flush() } else { Ok(()) }
@@ -337,9 +358,7 @@ impl<'a> Ingest<'a> {
                 let scope = self.scope_of(&session);
                 let session = Session { scope, ..session };
                 let excluded = self.exclusions.excludes_session(&session).is_some();
-                let state =
-                    State { session, fold: Fold::new(), last_key: None, last_at: None, first_position: None, excluded };
-                self.states.push(state);
+                self.states.push(State::new(session, excluded));
                 self.sessions.insert(name, self.states.len() - 1);
                 self.states.len() - 1
             }
@@ -358,9 +377,7 @@ impl<'a> Ingest<'a> {
             Some(place) => *place,
             None => {
                 let excluded = self.exclusions.excludes_session(&session).is_some();
-                let state =
-                    State { session, fold: Fold::new(), last_key: None, last_at: None, first_position: None, excluded };
-                self.states.push(state);
+                self.states.push(State::new(session, excluded));
                 self.sessions.insert(name, self.states.len() - 1);
                 self.states.len() - 1
             }
@@ -394,6 +411,7 @@ impl<'a> Ingest<'a> {
             self.tally.excluded += 1;
             return Ok(());
         }
+        state.went_on |= state.ended;
         record.scope = state.session.scope.clone();
         if let Body::Message(message) = &record.body {
             state.fold.message(message, record.created_at);
@@ -418,7 +436,9 @@ impl<'a> Ingest<'a> {
         let mut fold = std::mem::take(&mut state.fold);
         let Some(mut key) = state.last_key.take() else { return Ok(()) };
         // Read on from its middle: what came before is in the store.
-        if state.first_position.take().is_some_and(|first| first > 0) && self.resumed && self.engine.is_some() {
+        let went_on = std::mem::take(&mut state.went_on);
+        let read_on = state.first_position.take().is_some_and(|first| first > 0) && self.resumed;
+        if (went_on || read_on) && self.engine.is_some() {
             let Some(whole) = self.folded(place)? else { return Ok(()) };
             (fold, key) = whole;
         }
@@ -577,10 +597,10 @@ impl<'a> Ingest<'a> {
             return Ok(());
         };
         let store = engine.store();
-        for place in news {
-            store
-                .put_session(self.intake.session(self.states[place].session.clone()))
-                .context("cannot write a session to the store")?;
+        let sessions: Vec<Session> =
+            news.into_iter().map(|place| self.intake.session(self.states[place].session.clone())).collect();
+        if !sessions.is_empty() {
+            store.put_sessions(sessions).context("cannot write sessions to the store")?;
         }
         let (mut records, mut facts) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
         let mut compared = Vec::new();
