@@ -135,6 +135,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         holdout: engine.store().holdout()?,
         task_kind: args.kind.clone(),
         deadline: Duration::from_millis(args.deadline),
+        ..Inject::default()
     };
     let reads = if scope == app.here()? { app.reads_here()? } else { ReadSet::from(scope.clone()) };
     let memory: Arc<dyn Memory> = Arc::new(LocalMemory::new(engine, reads, scope.clone()));

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use harness_memory::{Kind, Lookup, Memory, Origin, ReadSet, Scope, Store};
+use harness_memory::{ContextQuery, Kind, Lookup, Memory, Origin, ReadSet, Scope, Store};
 use harness_recall::{Engine, LocalMemory};
 use serde_json::json;
 
@@ -51,7 +51,7 @@ fn context(home: &Home, task: &str) -> harness_memory::Context {
     let engine = Arc::new(Engine::open(&home.path()).unwrap());
     let memory = LocalMemory::new(engine, ReadSet::everything(), Scope::root());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    runtime.block_on(memory.context(task.to_owned(), 3_000)).unwrap()
+    runtime.block_on(memory.context(ContextQuery::new(task, 3_000))).unwrap()
 }
 
 #[test]
