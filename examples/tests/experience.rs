@@ -48,37 +48,17 @@ async fn with_memory_nine_in_ten_succeed_after_twenty_runs_and_without_at_most_f
     }
 }
 
-/// What is there to be found, and the natural question that is asked later.
-const TASKS: [(&str, &str); 10] = [
-    (
-        "The nightly export fails with ENOSPC when /var/spool fills up; clear spool/old first",
-        "why does the nightly export keep failing with a full disk?",
-    ),
-    ("redis 迁移前要先关掉 AOF 重写，否则主从会断开", "redis迁移之前要注意什么"),
-    (
-        "Staging certificates are renewed by hand: run renew-staging.sh on bastion-2",
-        "how do we renew the certificates on staging?",
-    ),
-    ("支付回调超时是因为网关的 keepalive 只有五秒", "为什么支付回调会超时"),
-    (
-        "The flaky login test needs TZ=UTC, because the token expiry is computed in local time",
-        "the login test is flaky again, what was the reason?",
-    ),
-    ("订单服务的连接池上限改成五十以后就不再报错了", "订单服务连接池报错怎么解决的"),
-    (
-        "kafka 的 consumer group 要用 shop-v3，用 shop-v2 会重复消费",
-        "kafka consumer group 应该用哪个，才不会重复消费？",
-    ),
-    (
-        "Build the arm64 image with --provenance=false, or the registry rejects the manifest",
-        "the registry rejects our arm64 image, what did we do about it?",
-    ),
-    ("导出报表要先跑 migrate_up.sh 再跑 report_gen，反过来会得到空表", "报表导出来是空的怎么办"),
-    (
-        "git lfs 在 CI 上要先 git lfs install --local，不然拉下来的是指针文件",
-        "CI 上 git lfs 拉下来的是指针文件，怎么处理",
-    ),
-];
+/// What is there to be found, the natural question that is asked later, and what has to be in front of the model then:
+/// the same ten that the adapter answers through harness-rs's loop.
+fn cases() -> Vec<[String; 3]> {
+    let lines = include_str!("../questions.jsonl").lines();
+    lines
+        .map(|line| {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            ["known", "question", "answer"].map(|part| case[part].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
 
 #[tokio::test]
 async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
@@ -91,14 +71,15 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
     };
     // Half are episodes, half are turns of a session, and each has newer chatter on its topic after it.
     let mut wanted: Vec<RecordId> = Vec::new();
-    for (number, (known, question)) in TASKS.iter().enumerate() {
+    let cases = cases();
+    for (number, [known, question, _]) in cases.iter().enumerate() {
         let session = format!("session-{number}");
         let id = if number % 2 == 0 {
-            let mut episode = Episode::new(*known);
+            let mut episode = Episode::new(known);
             episode.outcome = Outcome::Success;
             put(Record::new(scope.clone(), "claude-code", Origin::Agent, episode))
         } else {
-            put(Record::new(scope.clone(), "cli", Origin::User, Note::new(*known)))
+            put(Record::new(scope.clone(), "cli", Origin::User, Note::new(known)))
         };
         wanted.push(id);
         let topic: String = question.chars().take(8).collect();
@@ -113,7 +94,7 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
     }
     engine.catch_up(&mut |_, _| true).unwrap();
     let mut found = 0;
-    for ((_, question), wanted) in TASKS.iter().zip(&wanted) {
+    for ([_, question, answer], wanted) in cases.iter().zip(&wanted) {
         let prompt = Arc::new(Mutex::new(String::new()));
         let seen = prompt.clone();
         let model = Scripted::new(move |ask| {
@@ -125,7 +106,7 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
         let inject = Inject { deadline: Duration::from_secs(10), ..Inject::default() };
         let agent = Agent { inject, ..Agent::new(Arc::new(model), memory.clone(), scope.clone()) };
         let result = agent.run(question).await.unwrap();
-        let given = result.exposures.contains(wanted) && prompt.lock().unwrap().contains(&wanted.to_string()[..13]);
+        let given = result.exposures.contains(wanted) && prompt.lock().unwrap().contains(answer);
         println!(
             "{question}: {} of {} records, {}",
             result
@@ -138,5 +119,5 @@ async fn for_ten_natural_questions_the_loop_is_given_the_right_record() {
         );
         found += usize::from(given);
     }
-    assert_eq!(found, 10, "of ten");
+    assert_eq!((found, cases.len()), (10, 10), "of ten");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness_memory::store::Exposure;
-use harness_memory::{Memory, RecordId};
+use harness_memory::{ContextQuery, Memory, RecordId};
 
 /// How long recall may take before a run; then the run goes on without it.
 pub const DEADLINE: Duration = Duration::from_millis(300);
@@ -22,11 +22,19 @@ pub struct Inject {
     pub holdout: f64,
     /// What kind of task it is, where the caller knows; else it is told from the task's words.
     pub task_kind: Option<String>,
+    /// The session that asks, whose own records are left out: it has them in front of it already.
+    pub without_session: Option<String>,
 }
 
 impl Default for Inject {
     fn default() -> Inject {
-        Inject { budget_tokens: BUDGET_TOKENS, deadline: DEADLINE, holdout: 0.0, task_kind: None }
+        Inject {
+            budget_tokens: BUDGET_TOKENS,
+            deadline: DEADLINE,
+            holdout: 0.0,
+            task_kind: None,
+            without_session: None,
+        }
     }
 }
 
@@ -53,7 +61,11 @@ impl Inject {
         if self.budget_tokens == 0 {
             return injected;
         }
-        let asked = memory.context(task.to_owned(), self.budget_tokens);
+        let query = ContextQuery {
+            without_session: self.without_session.clone(),
+            ..ContextQuery::new(task, self.budget_tokens)
+        };
+        let asked = memory.context(query);
         match tokio::time::timeout(self.deadline, asked).await {
             Ok(Ok(context)) => {
                 injected.holdout = !context.records.is_empty() && is_held_out(run, self.holdout);

@@ -22,7 +22,7 @@ use crate::output;
 use crate::process;
 use crate::recorder::Recorder;
 use crate::verdict::{Check, Verdict};
-use dialect::Dialect;
+use dialect::{Bounds, Code, Dialect};
 use heard::Transcript;
 
 /// Turns of the other agent when nobody says otherwise.
@@ -99,6 +99,8 @@ pub struct Runner {
     pub turns: usize,
     /// Time that it may take.
     pub time: Duration,
+    /// Tokens that it may use, as far as it says while it runs.
+    pub tokens: Option<u64>,
     /// US dollars that it may cost, as far as it says.
     pub cost_usd: Option<f64>,
     /// How often it is tried again.
@@ -179,6 +181,7 @@ impl Runner {
             inject: Inject::default(),
             turns: TURNS,
             time: Duration::from_secs(30 * 60),
+            tokens: None,
             cost_usd: None,
             retries: RETRIES,
             pauses: (Duration::from_secs(1), Duration::from_secs(30)),
@@ -194,7 +197,9 @@ impl Runner {
     pub async fn run(&self, task: &str) -> RunnerResult {
         let run = Agent::new_run();
         let started = Instant::now();
-        let injected = self.inject.before(&*self.memory, &run, task).await;
+        // A session that is taken up has its own past in front of it.
+        let inject = Inject { without_session: self.session.clone(), ..self.inject.clone() };
+        let injected = inject.before(&*self.memory, &run, task).await;
         let mut prompt = String::new();
         if !injected.text.is_empty() {
             prompt = format!(
@@ -358,8 +363,9 @@ impl Runner {
         started: Instant,
     ) -> Attempt {
         let mut command = tokio::process::Command::new(&provider.binary);
-        let (arguments, prompt) =
-            provider.dialect.arguments(provider, prompt, transcript.session.as_deref(), self.turns);
+        let spent = transcript.cost_usd.unwrap_or(0.0);
+        let bounds = Bounds { turns: self.turns, cost_usd: self.cost_usd.map(|most| (most - spent).max(0.0)) };
+        let (arguments, prompt) = provider.dialect.arguments(provider, prompt, transcript.session.as_deref(), bounds);
         command.args(arguments).current_dir(&provider.folder).envs(provider.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         process::lead_group(&mut command);
@@ -394,7 +400,7 @@ impl Runner {
             }
             String::from_utf8_lossy(&kept).trim().to_owned()
         };
-        let turns_before = transcript.turns;
+        transcript.turns_before = transcript.turns;
         transcript.error = None;
         transcript.ended = false;
         let hear = async {
@@ -413,8 +419,15 @@ impl Runner {
                         heard::Heard::Event(what) => recorder.take(&RunEvent::now(run, what)),
                     }
                 }
-                if transcript.turns - turns_before.min(transcript.turns) > self.turns {
+                if transcript.turns.saturating_sub(transcript.turns_before) > self.turns {
                     return Some(format!("its {} turns are used up", self.turns));
+                }
+                if let (Some(used), Some(most)) = (transcript.tokens, self.tokens)
+                    && used > most
+                    // What is said when all is done stops nothing.
+                    && !transcript.ended
+                {
+                    return Some(format!("its {most} tokens are used up"));
                 }
                 if let (Some(cost), Some(most)) = (transcript.cost_usd, self.cost_usd)
                     && cost > most
@@ -455,16 +468,26 @@ impl Runner {
             );
         }
         let code = status.ok().and_then(|status| status.code());
+        let says = code.and_then(|code| provider.dialect.code(code));
+        if says == Some(Code::Limit) {
+            return Attempt::Limit(
+                transcript.error.clone().unwrap_or_else(|| "it reached a limit of its own".to_owned()),
+            );
+        }
         match (code, transcript.ended, &transcript.error) {
             (_, true, None) => Attempt::Through,
-            (_, _, Some(error)) if dialect::is_lasting(error) => Attempt::Lasting(error.clone()),
+            (_, _, Some(error)) if says.is_some() || dialect::is_lasting(error) => Attempt::Lasting(error.clone()),
             (_, _, Some(error)) => Attempt::Passing(error.clone()),
             (Some(0), false, None) if !transcript.text.is_empty() => Attempt::Through,
             (code, false, None) => {
                 let code = code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
                 let said = errors.lines().last().unwrap_or("it printed nothing that is understood");
                 let why = format!("it ended with {code}: {said}");
-                if dialect::is_lasting(&errors) { Attempt::Lasting(why) } else { Attempt::Passing(why) }
+                if says.is_some() || dialect::is_lasting(&errors) {
+                    Attempt::Lasting(why)
+                } else {
+                    Attempt::Passing(why)
+                }
             }
         }
     }

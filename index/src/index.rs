@@ -110,8 +110,7 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search for this text among everything.
     pub fn new(text: &'a str, reads: &'a ReadSet, limit: usize) -> Search<'a> {
-        let filter = Filter { reads, kinds: &[], session: None, since: None, until: None };
-        Search { text, plain: false, vector: None, filter, limit }
+        Search { text, plain: false, vector: None, filter: Filter::of(reads), limit }
     }
 }
 
@@ -124,17 +123,25 @@ pub struct Filter<'a> {
     pub kinds: &'a [Kind],
     /// Only records of this session.
     pub session: Option<&'a str>,
+    /// No record of this session.
+    pub without_session: Option<&'a str>,
     /// Only records created at or after this time.
     pub since: Option<Timestamp>,
     /// Only records created before this time.
     pub until: Option<Timestamp>,
 }
 
-impl Filter<'_> {
+impl<'a> Filter<'a> {
+    /// All that may be read under a set.
+    pub fn of(reads: &'a ReadSet) -> Filter<'a> {
+        Filter { reads, kinds: &[], session: None, without_session: None, since: None, until: None }
+    }
+
     /// Whether this record may be proposed.
     pub fn allows(&self, record: &Record) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&record.kind()))
             && self.session.is_none_or(|session| record.session.as_deref() == Some(session))
+            && self.without_session.is_none_or(|session| record.session.as_deref() != Some(session))
             && self.since.is_none_or(|since| record.created_at >= since)
             && self.until.is_none_or(|until| record.created_at < until)
             && self.reads.allows(&record.scope)
@@ -145,6 +152,7 @@ impl Filter<'_> {
         self.reads.is_everything()
             && self.kinds.is_empty()
             && self.session.is_none()
+            && self.without_session.is_none()
             && self.since.is_none()
             && self.until.is_none()
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::id::RecordId;
-use crate::memory::{Answer, BoxFuture, Context, Memory, Query};
+use crate::memory::{Answer, BoxFuture, Context, ContextQuery, Memory, Query};
 use crate::record::{Outcome, Record};
 use crate::scope::{ReadSet, Scope};
 use crate::store::{Exposure, Forgotten, Lookup, Row, Stored};
@@ -215,6 +215,8 @@ struct RecallBody<'a> {
     scopes: Vec<String>,
     kinds: &'a [crate::record::Kind],
     session: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_session: Option<&'a str>,
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
     now: Option<jiff::Timestamp>,
@@ -227,6 +229,8 @@ struct ContextBody<'a> {
     task: &'a str,
     budget_tokens: usize,
     scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_session: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -306,6 +310,7 @@ impl Memory for HttpMemory {
                 scopes,
                 kinds: &query.kinds,
                 session: &query.session,
+                without_session: query.without_session.as_deref(),
                 since: query.since,
                 until: query.until,
                 now: query.now,
@@ -316,14 +321,19 @@ impl Memory for HttpMemory {
         })
     }
 
-    fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context>> {
+    fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context>> {
         Box::pin(async move {
             let nothing = Context::default();
             let scopes = self.scopes(None);
-            if scopes.is_empty() || budget_tokens == 0 {
+            if scopes.is_empty() || query.budget_tokens == 0 {
                 return Ok(nothing);
             }
-            let body = ContextBody { task: &task, budget_tokens: budget_tokens.min(BUDGET_TOKENS_MAX), scopes };
+            let body = ContextBody {
+                task: &query.task,
+                budget_tokens: query.budget_tokens.min(BUDGET_TOKENS_MAX),
+                scopes,
+                without_session: query.without_session.as_deref(),
+            };
             self.client.post("/v1/context", &body).await.map_err(outside("pack a context"))
         })
     }

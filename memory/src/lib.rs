@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use http::HttpMemory;
 pub use id::{RecordId, StoreId};
 pub use intake::{Admitted, Intake};
-pub use memory::{Answer, Context, Hit, Memory, Mode, Query};
+pub use memory::{Answer, Context, ContextQuery, Hit, Memory, Mode, Query};
 pub use record::{
     Body, Episode, Kind, Lesson, Message, MessageForm, Note, Origin, Outcome, Record, Role, ToolCall, ToolResult,
     ToolUse, Trust,

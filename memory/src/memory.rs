@@ -74,6 +74,8 @@ pub struct Query {
     pub kinds: Vec<Kind>,
     /// Only records of this session.
     pub session: Option<String>,
+    /// No record of this session: what a session that goes on has said is in front of it already.
+    pub without_session: Option<String>,
     /// Only records created at or after this time.
     pub since: Option<Timestamp>,
     /// Only records created before this time.
@@ -95,6 +97,7 @@ impl Query {
             scopes: None,
             kinds: Vec::new(),
             session: None,
+            without_session: None,
             since: None,
             until: None,
             mode: Mode::default(),
@@ -189,6 +192,9 @@ pub struct Hit {
     /// What says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What an episode teaches, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lesson: Option<String>,
     /// An episode's tools, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolUse>,
@@ -244,6 +250,24 @@ pub struct Why {
     pub words: String,
 }
 
+/// What a context is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextQuery {
+    /// The task, in the words it was asked in.
+    pub task: String,
+    /// How many tokens the block may take at most.
+    pub budget_tokens: usize,
+    /// The session that asks, whose own records are left out: it has them in front of it already.
+    pub without_session: Option<String>,
+}
+
+impl ContextQuery {
+    /// What is worth saying about a task in so many tokens, whoever said it.
+    pub fn new(task: impl Into<String>, budget_tokens: usize) -> ContextQuery {
+        ContextQuery { task: task.into(), budget_tokens, without_session: None }
+    }
+}
+
 /// The packed block for a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -269,8 +293,8 @@ pub trait Memory: Send + Sync {
     /// The hits for a query, best first. Nothing forgotten, expired or outside the read set is among them.
     fn recall(&self, query: Query) -> BoxFuture<'_, Result<Answer>>;
 
-    /// What is worth saying about a task, packed into at most `budget_tokens` tokens.
-    fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context>>;
+    /// What is worth saying about a task, packed into its budget. Nothing of the session that asks is in it.
+    fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context>>;
 
     /// Remembers a record and answers its id when that is durable, or the id of the record of the same
     /// provenance that is there already. The record's scope must be the handle's write scope or inside it.

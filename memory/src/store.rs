@@ -245,6 +245,8 @@ pub trait Store: Send + Sync {
     ///
     /// A record whose provenance (scope, source, session, key) is known is not added; this holds
     /// for one that was forgotten too, so that importing again does not bring it back.
+    ///
+    /// An episode whose outcome is known says how the run of its session's name ended, where that was given something.
     fn put(&self, records: Vec<Admitted>) -> Result<Vec<Put>>;
 
     /// One answer for each id, in order.

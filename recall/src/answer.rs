@@ -51,6 +51,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         reads: &reads,
         kinds: &query.kinds,
         session: query.session.as_deref(),
+        without_session: query.without_session.as_deref(),
         since: query.since,
         until: query.until,
     };

@@ -91,10 +91,12 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
     if (1..CLEAN_FIRST).contains(&clean) {
         worth.retain(|hit| !suspicious(hit));
     }
+    // A rule that stands among the rules is not said again beside its episode.
+    let rules: HashSet<&str> = worth.iter().filter(|hit| hit.kind == Kind::Lesson).map(|hit| hit.text.trim()).collect();
     for hit in worth {
         let id = short_id(&**engine.store(), hit.id)?;
         for chars in [ITEM_CHARS_MAX, BRIEF_CHARS_MAX] {
-            chosen.push((hit, item(hit, &id, chars)));
+            chosen.push((hit, item(hit, &id, chars, &rules)));
             let text = marker::encode(&body(&chosen));
             let tokens = tokens::at_most(&text);
             if tokens <= budget_tokens {
@@ -142,12 +144,9 @@ impl Part {
     /// Where a hit belongs. What tools and the web said, or what reads like an attempt to
     /// give orders, is never a rule, whatever it calls itself.
     fn of(hit: &Hit) -> Part {
-        let outside = matches!(hit.origin, Origin::Tool | Origin::Web)
-            || hit.trust >= Trust::Untrusted
-            || suspicion::is_suspicious(&hit.text, hit.origin, hit.trust);
         match (hit.kind, hit.outcome) {
             (Kind::Episode, Some(Outcome::Failure)) => Part::Failed,
-            _ if outside => Part::Outside,
+            _ if is_outside(hit, &hit.text) => Part::Outside,
             (Kind::Lesson, _) => Part::Rules,
             (Kind::Episode, Some(Outcome::Success)) => Part::Worked,
             _ => Part::Known,
@@ -163,6 +162,14 @@ impl Part {
             Part::Failed => "What failed, not to be repeated:",
         }
     }
+}
+
+/// Whether what a hit says here is no word to go by: tools or the web said it, or it reads like an attempt to give
+/// orders.
+fn is_outside(hit: &Hit, text: &str) -> bool {
+    matches!(hit.origin, Origin::Tool | Origin::Web)
+        || hit.trust >= Trust::Untrusted
+        || suspicion::is_suspicious(text, hit.origin, hit.trust)
 }
 
 /// The items under the headings of their parts, each part best first.
@@ -242,11 +249,15 @@ fn short_id(store: &dyn Store, id: RecordId) -> Result<String> {
 }
 
 /// One item: when, what it is and who said it, what it says, and in brackets why it is there and where it is from.
-fn item(hit: &Hit, id: &str, chars_max: usize) -> String {
+fn item(hit: &Hit, id: &str, chars_max: usize, rules: &HashSet<&str>) -> String {
     let mut text = format!("- {} {}: ", day(hit.created_at), title(hit));
     push_line(&mut text, excerpt(hit, chars_max), chars_max);
     if hit.kind == Kind::Episode {
         push_course(&mut text, hit);
+        let lesson = hit.lesson.as_deref().map(str::trim).filter(|lesson| !rules.contains(lesson));
+        if let Some(lesson) = lesson.filter(|lesson| !is_outside(hit, lesson)) {
+            push_part(&mut text, "learned: ", lesson);
+        }
     }
     text.push_str(" [");
     push_reason(&mut text, hit);

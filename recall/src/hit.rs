@@ -25,11 +25,13 @@ pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQue
     }
     let kind = record.kind();
     let text = record.text().to_owned();
-    let (mut role, mut speaker, mut outcome, mut reason, mut tools) = (None, None, None, None, Vec::new());
+    let (mut role, mut speaker) = (None, None);
+    let (mut outcome, mut reason, mut lesson, mut tools) = (None, None, None, Vec::new());
     match record.body {
         Body::Message(message) => (role, speaker) = (Some(message.role), message.speaker),
         Body::Episode(episode) => {
-            (outcome, reason, tools) = (Some(episode.outcome), episode.reason, episode.tools);
+            (outcome, reason) = (Some(episode.outcome), episode.reason);
+            (lesson, tools) = (episode.lesson, episode.tools);
         }
         Body::Note(_) | Body::Lesson(_) => {}
     }
@@ -55,6 +57,7 @@ pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQue
         copies,
         outcome,
         reason,
+        lesson,
         tools,
         why,
     }

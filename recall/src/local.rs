@@ -5,7 +5,8 @@ use std::sync::Arc;
 use harness_memory::memory::BoxFuture;
 use harness_memory::store::Exposure;
 use harness_memory::{
-    Answer, Context, Error as MemoryError, Lookup, Memory, Outcome, Query, ReadSet, Record, RecordId, Scope, Store,
+    Answer, Context, ContextQuery, Error as MemoryError, Lookup, Memory, Outcome, Query, ReadSet, Record, RecordId,
+    Scope, Store,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -70,9 +71,11 @@ impl Memory for LocalMemory {
         self.blocking("recall", move |memory| memory.engine.recall(&query, &memory.reads).map_err(outside))
     }
 
-    fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context, MemoryError>> {
+    fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context, MemoryError>> {
+        let ContextQuery { task, budget_tokens, without_session } = query;
         self.blocking("pack a context", move |memory| {
-            memory.engine.context(&Query::new(task), &memory.reads, budget_tokens).map_err(outside)
+            let query = Query { without_session, ..Query::new(task) };
+            memory.engine.context(&query, &memory.reads, budget_tokens).map_err(outside)
         })
     }
 

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use harness_core::{RecallError, RecallMessage, RecallStore, SessionHit, SessionMeta};
 use harness_memory::store::{Filter, Order};
 use harness_memory::{
-    Body, Kind, Lookup, Message, Origin, Query, ReadSet, Record, Role, Scope, Session, Store, Stored, ToolCall, ToolResult,
+    Body, Kind, Lookup, Message, Origin, Query, ReadSet, Record, Role, Scope, Session, Store, Stored, ToolCall,
+    ToolResult,
 };
 use harness_recall::Engine;
 use jiff::Timestamp;
@@ -39,9 +40,9 @@ impl Transcripts {
 
     fn scope(&self, owner: &str) -> Scope {
         // Names that a scope spells the same way must not share one: the owner's exact name is part of it.
-        let exact = owner.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let exact = owner
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         self.below.child_named(&format!("{owner}-{exact:016x}"))
     }
 
@@ -69,6 +70,55 @@ impl Transcripts {
         };
         let found = self.engine.store().list(&filter).map_err(|error| error.to_string())?;
         Ok(found.into_iter().filter_map(Lookup::found).collect())
+    }
+
+    /// The number of the newest message of a session; 0 before the first.
+    fn last(&self, owner: &str, session: &str) -> Result<i64, String> {
+        let newest = self.messages(owner, session, Order::Newest, 1)?;
+        Ok(newest.first().and_then(message).map_or(0, |message| message.id))
+    }
+
+    /// Appends a message under the next number, and answers that.
+    fn put(&self, owner: &str, session: &str, msg: RecallMessage) -> Result<i64, String> {
+        let mut numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (owner.to_owned(), session.to_owned());
+        let mut last = match numbering.get(&key) {
+            Some(last) => *last,
+            None => self.last(owner, session)?,
+        };
+        loop {
+            let admitted = self.engine.intake().admit_one(self.record(owner, session, last + 1, &msg)?);
+            let put = self.engine.store().put(vec![admitted.map_err(|error| error.to_string())?]);
+            if put.map_err(|error| error.to_string())?.first().is_some_and(|put| put.is_new()) {
+                numbering.insert(key, last + 1);
+                return Ok(last + 1);
+            }
+            // Another process has taken the number.
+            last = self.last(owner, session)?.max(last + 1);
+        }
+    }
+
+    /// A message as a record of ours. Its number is its key, so that no two messages get the same.
+    fn record(&self, owner: &str, session: &str, number: i64, msg: &RecallMessage) -> Result<Record, String> {
+        let (role, origin) = match msg.role.as_str() {
+            "user" => (Role::User, Origin::User),
+            "assistant" => (Role::Assistant, Origin::Agent),
+            "tool" => (Role::Tool, Origin::Tool),
+            _ => (Role::System, Origin::Agent),
+        };
+        let position = u32::try_from(number - 1).map_err(|_| "the session is full".to_owned())?;
+        let mut said = Message::new(role, position, msg.content.clone());
+        if let Some(arguments) = msg.tool_calls.clone() {
+            said.tool_calls.push(ToolCall { call: String::new(), tool: "calls".to_owned(), arguments });
+        }
+        if let Some(tool) = msg.tool_name.clone() {
+            said.tool_result = Some(ToolResult { call: String::new(), tool, ok: None });
+        }
+        let mut record = Record::new(self.scope(owner), SOURCE, origin, said);
+        record.session = Some(session.to_owned());
+        record.key = Some(format!("message-{number}"));
+        record.created_at = at(msg.ts_ms);
+        Ok(record)
     }
 
     fn meta(&self, owner: &str, id: &str) -> Result<Option<SessionMeta>, String> {
@@ -123,40 +173,7 @@ impl RecallStore for Transcripts {
 
     async fn append(&self, owner: &str, session_id: &str, msg: &RecallMessage) -> Result<i64, RecallError> {
         let (owner, session, msg) = (owner.to_owned(), session_id.to_owned(), msg.clone());
-        self.blocking(move |this| {
-            let mut numbering = this.numbering.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (owner.clone(), session.clone());
-            let last = match numbering.get(&key) {
-                Some(last) => *last,
-                None => {
-                    let newest = this.messages(&owner, &session, Order::Newest, 1)?;
-                    newest.first().and_then(message).map_or(0, |message| message.id)
-                }
-            };
-            let (role, origin) = match msg.role.as_str() {
-                "user" => (Role::User, Origin::User),
-                "assistant" => (Role::Assistant, Origin::Agent),
-                "tool" => (Role::Tool, Origin::Tool),
-                _ => (Role::System, Origin::Agent),
-            };
-            let position = u32::try_from(last).map_err(|_| "the session is full".to_owned())?;
-            let mut said = Message::new(role, position, msg.content);
-            if let Some(calls) = msg.tool_calls {
-                said.tool_calls.push(ToolCall { call: String::new(), tool: "calls".to_owned(), arguments: calls });
-            }
-            if let Some(tool) = msg.tool_name {
-                said.tool_result = Some(ToolResult { call: String::new(), tool, ok: None });
-            }
-            let mut record = Record::new(this.scope(&owner), SOURCE, origin, said);
-            record.session = Some(session);
-            record.key = Some(format!("message-{}", last + 1));
-            record.created_at = at(msg.ts_ms);
-            let admitted = this.engine.intake().admit_one(record).map_err(|error| error.to_string())?;
-            this.engine.store().put(vec![admitted]).map_err(|error| error.to_string())?;
-            numbering.insert(key, last + 1);
-            Ok(last + 1)
-        })
-        .await
+        self.blocking(move |this| this.put(&owner, &session, msg)).await
     }
 
     async fn search(&self, owner: &str, query: &str, limit: usize) -> Result<Vec<SessionHit>, RecallError> {

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use harness_memory::{Episode, Memory, Note, Origin, Outcome, Query, Record, Scope, ToolUse};
+use harness_memory::{ContextQuery, Episode, Memory, Note, Origin, Outcome, Query, Record, Scope, ToolUse};
 use harness_recall::{Engine, LocalMemory};
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // For a prompt, what is worth saying is packed into a budget, marked so that it is never stored again.
-    let context = memory.context("deploy the web shop to staging".to_owned(), 300).await?;
+    let context = memory.context(ContextQuery::new("deploy the web shop to staging", 300)).await?;
     println!("\n{}\n({} tokens at most)", context.text, context.tokens);
     Ok(())
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use futures::StreamExt;
 use genai::adapter::AdapterKind;
 use genai::chat::{
-    ChatMessage, ChatOptions, ChatRequest, ChatStreamEvent, ContentPart, MessageContent, Tool, ToolCall, ToolResponse,
+    ChatMessage, ChatOptions, ChatRequest, ChatRole, ChatStreamEvent, ContentPart, MessageContent, StreamEnd, Tool,
+    ToolCall, ToolResponse,
 };
 use genai::resolver::{AuthData, Endpoint, ServiceTargetResolver};
 use genai::{Client, ModelIden, ServiceTarget};
 use harness_memory::memory::BoxFuture;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::{Ask, Call, Model, ModelError, OnText, Reply, Said};
 
@@ -56,6 +59,7 @@ pub fn provider_of(name: &str) -> Option<&'static Provider> {
 /// A model of a provider.
 pub struct Connected {
     client: Client,
+    kind: AdapterKind,
     name: String,
     /// `provider/name`, as people say it.
     spoken: String,
@@ -65,8 +69,7 @@ impl Connected {
     /// A model by its provider, its name there, its key, and another base URL than the provider's own.
     pub fn new(provider: &Provider, name: &str, key: Option<String>, url: Option<String>) -> Result<Connected, String> {
         let kind = provider.kind;
-        // What follows the base URL is joined to it, so that it has to end in a slash.
-        let url = url.map(|url| if url.ends_with('/') { url } else { format!("{url}/") });
+        let url = url.map(|url| base(kind, &url));
         let target = ServiceTargetResolver::from_resolver_fn(
             move |target: ServiceTarget| -> Result<ServiceTarget, genai::resolver::Error> {
                 let ServiceTarget { endpoint, auth, model } = target;
@@ -80,32 +83,132 @@ impl Connected {
             .with_service_target_resolver(target)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Connected { client, name: name.to_owned(), spoken: format!("{}/{name}", provider.name) })
+        Ok(Connected { client, kind, name: name.to_owned(), spoken: format!("{}/{name}", provider.name) })
+    }
+
+    /// The same under the name that its user knows it by.
+    pub fn spoken_of_as(self, name: &str) -> Connected {
+        Connected { spoken: name.to_owned(), ..self }
     }
 
     fn failed(&self, error: &genai::Error) -> ModelError {
+        // An answer with a bad status comes as a stream that fails, with the answer inside.
+        let error = match error {
+            genai::Error::WebStream { error: inside, .. } => inside.downcast_ref().unwrap_or(error),
+            other => other,
+        };
+        let reason = match error {
+            genai::Error::HttpError { status, body, .. } => format!("{status}: {}", said_in(body)),
+            genai::Error::ChatResponse { body, .. } => message_in(body).unwrap_or_else(|| body.to_string()),
+            other => other.to_string(),
+        };
         let status = error.status().map(|status| status.as_u16());
-        let words = error.to_string();
-        let reason = words[..words.floor_char_boundary(ERROR_BYTES_MAX)].to_owned();
         let passing = match (status, error) {
+            // Nobody's credit comes back within a run.
+            (Some(429), genai::Error::HttpError { body, .. }) => !body.contains("insufficient_quota"),
             (Some(status), _) => matches!(status, 408 | 409 | 425 | 429) || status >= 500,
             (None, genai::Error::WebModelCall { .. } | genai::Error::WebStream { .. }) => true,
+            // What breaks within an answer is the service's trouble.
+            (None, genai::Error::StreamParse { .. } | genai::Error::ChatResponse { .. }) => true,
             (None, _) => false,
         };
-        ModelError { model: self.spoken.clone(), reason, passing, after: after(&words) }
+        let header = |name: &str| error.headers()?.get(name)?.to_str().ok();
+        let after = header("retry-after-ms")
+            .and_then(|ms| ms.trim().parse().ok().map(Duration::from_millis))
+            .or_else(|| header("retry-after").and_then(|words| after(words, Timestamp::now())));
+        let reason = reason[..reason.floor_char_boundary(ERROR_BYTES_MAX)].to_owned();
+        ModelError { model: self.spoken.clone(), reason, passing, after }
+    }
+
+    fn broke_off(&self, reason: &str) -> ModelError {
+        ModelError { model: self.spoken.clone(), reason: reason.to_owned(), passing: true, after: None }
+    }
+
+    /// Whether an answer came to its end. Of some services the end of the connection is passed off as one.
+    fn is_whole(&self, end: &StreamEnd) -> bool {
+        match self.kind {
+            AdapterKind::Gemini => end.captured_stop_reason.is_some(),
+            AdapterKind::Ollama => end.captured_stop_reason.is_some() || end.captured_usage.is_some(),
+            _ => true,
+        }
     }
 }
 
-/// How long a provider's error asks to wait, where it says so in seconds.
-fn after(words: &str) -> Option<Duration> {
-    let at = words.find("retry-after\": \"").map(|at| at + 15)?;
-    let digits: String = words[at..].chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().map(Duration::from_secs)
+/// A base URL as it is joined with what follows it: ending in a slash, and in the version where the service's own
+/// programs leave that out.
+fn base(kind: AdapterKind, url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let version = if kind == AdapterKind::Anthropic && !url.ends_with("/v1") { "/v1" } else { "" };
+    format!("{url}{version}/")
 }
 
-fn request(ask: Ask<'_>) -> ChatRequest {
-    let mut messages = Vec::with_capacity(ask.said.len());
+/// What a service says in the body of an error.
+fn said_in(body: &str) -> String {
+    serde_json::from_str::<Value>(body).ok().as_ref().and_then(message_in).unwrap_or_else(|| body.trim().to_owned())
+}
+
+/// The message in an error of a service, wherever it keeps it.
+fn message_in(body: &Value) -> Option<String> {
+    // Gemini wraps its errors in a list.
+    let body = body.get(0).unwrap_or(body);
+    let places = ["/error/message", "/message", "/error", "/detail"];
+    places.iter().find_map(|place| body.pointer(place)?.as_str()).map(str::to_owned)
+}
+
+/// How long `Retry-After` asks to wait: seconds, or until a date.
+fn after(words: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = words.trim().parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let until = jiff::fmt::rfc2822::parse(words).ok()?.timestamp();
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}
+
+/// The calls of an answer, as it made them.
+fn calls(heard: Vec<ToolCall>) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for ToolCall { call_id, fn_name, fn_arguments, thought_signatures } in heard {
+        let arguments = match fn_arguments {
+            // A tool that takes nothing is called with nothing.
+            Value::String(text) if text.trim().is_empty() => json!({}),
+            // Some services write JSON into a text; what is no JSON is refused before the tool sees it.
+            Value::String(text) => {
+                serde_json::from_str(&text).ok().filter(Value::is_object).unwrap_or(Value::String(text))
+            }
+            Value::Null => json!({}),
+            other => other,
+        };
+        let call = Call { id: call_id, tool: fn_name, arguments, signatures: thought_signatures.unwrap_or_default() };
+        // Where a service does not number its calls from 0, what is missing is filled with copies of what came first.
+        match calls.iter_mut().find(|known| !call.id.is_empty() && known.id == call.id && known.tool == call.tool) {
+            Some(copy) => *copy = call,
+            None => calls.push(call),
+        }
+    }
+    calls
+}
+
+/// Arguments as they are given back: services refuse a conversation in which they are no object.
+fn given_back(arguments: &Value) -> Value {
+    match arguments {
+        Value::Object(_) => arguments.clone(),
+        Value::Null => json!({}),
+        other => json!({"unreadable": other}),
+    }
+}
+
+fn request(kind: AdapterKind, ask: Ask<'_>) -> ChatRequest {
+    let mut messages: Vec<ChatMessage> = Vec::with_capacity(ask.said.len());
     for said in ask.said {
+        // Anthropic wants all answers to one turn's calls in one message, the others one in each.
+        if let (Said::Tool { call, tool, text }, Some(before)) = (said, messages.last_mut())
+            && kind == AdapterKind::Anthropic
+            && before.role == ChatRole::Tool
+        {
+            let answer = ToolResponse::new(call.clone(), text.clone()).with_fn_name(tool.clone());
+            before.content.push(ContentPart::ToolResponse(answer));
+            continue;
+        }
         messages.push(match said {
             Said::System { text } => ChatMessage::system(text),
             Said::User { text } => ChatMessage::user(text),
@@ -118,7 +221,7 @@ fn request(ask: Ask<'_>) -> ChatRequest {
                     ContentPart::ToolCall(ToolCall {
                         call_id: call.id.clone(),
                         fn_name: call.tool.clone(),
-                        fn_arguments: call.arguments.clone(),
+                        fn_arguments: given_back(&call.arguments),
                         thought_signatures: (!call.signatures.is_empty()).then(|| call.signatures.clone()),
                     })
                 }));
@@ -143,7 +246,7 @@ impl Model for Connected {
                 .with_capture_content(true)
                 .with_capture_tool_calls(true)
                 .with_capture_usage(true);
-            let streaming = self.client.exec_chat_stream(self.name.as_str(), request(ask), Some(&options));
+            let streaming = self.client.exec_chat_stream(self.name.as_str(), request(self.kind, ask), Some(&options));
             let mut stream = streaming.await.map_err(|error| self.failed(&error))?.stream;
             let mut reply = Reply::default();
             let mut ended = false;
@@ -154,28 +257,23 @@ impl Model for Connected {
                         reply.text.push_str(&chunk.content);
                     }
                     ChatStreamEvent::End(end) => {
-                        ended = true;
+                        ended = self.is_whole(&end);
                         let usage = end.captured_usage.clone().unwrap_or_default();
                         let parts = usage.prompt_tokens.unwrap_or(0) + usage.completion_tokens.unwrap_or(0);
                         reply.tokens = usage
                             .total_tokens
                             .or((parts > 0).then_some(parts))
                             .and_then(|tokens| u64::try_from(tokens).ok());
-                        for call in end.captured_into_tool_calls().unwrap_or_default() {
-                            reply.calls.push(Call {
-                                id: call.call_id,
-                                tool: call.fn_name,
-                                arguments: call.fn_arguments,
-                                signatures: call.thought_signatures.unwrap_or_default(),
-                            });
-                        }
+                        reply.calls = calls(end.captured_into_tool_calls().unwrap_or_default());
                     }
                     _ => {}
                 }
             }
             if !ended {
-                let reason = "its answer broke off".to_owned();
-                return Err(ModelError { model: self.spoken.clone(), reason, passing: true, after: None });
+                return Err(self.broke_off("its answer broke off"));
+            }
+            if reply.text.trim().is_empty() && reply.calls.is_empty() {
+                return Err(self.broke_off("its answer was empty"));
             }
             Ok(reply)
         })
@@ -191,5 +289,28 @@ mod tests {
         assert_eq!(provider_of("anthropic").and_then(|known| known.key_variable), Some("ANTHROPIC_API_KEY"));
         assert_eq!(provider_of("ollama").and_then(|known| known.key_variable), None);
         assert!(provider_of("nobody").is_none());
+    }
+
+    #[test]
+    fn a_pause_that_a_service_asks_for_is_seconds_or_until_a_date() {
+        let now: Timestamp = "2026-05-01T10:00:00Z".parse().unwrap();
+        assert_eq!(after("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(after("0.5", now), Some(Duration::from_millis(500)));
+        assert_eq!(after("Fri, 01 May 2026 10:00:20 GMT", now), Some(Duration::from_secs(20)));
+        assert_eq!(after("Fri, 01 May 2026 09:00:00 GMT", now), Some(Duration::ZERO), "a date that has passed");
+        assert_eq!((after("soon", now), after("-3", now)), (None, None));
+    }
+
+    #[test]
+    fn what_a_service_says_of_an_error_is_found() {
+        for (body, said) in [
+            (r#"{"error":{"message":"Incorrect API key","type":"invalid_request_error"}}"#, "Incorrect API key"),
+            (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, "Overloaded"),
+            (r#"[{"error":{"code":429,"message":"Quota exceeded"}}]"#, "Quota exceeded"),
+            (r#"{"error":"model 'x' not found"}"#, "model 'x' not found"),
+            ("<html>bad gateway</html>\n", "<html>bad gateway</html>"),
+        ] {
+            assert_eq!(said_in(body), said);
+        }
     }
 }

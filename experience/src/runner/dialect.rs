@@ -19,6 +19,22 @@ pub enum Dialect {
     OpenCode,
 }
 
+/// What a start may use up, for agents that keep to it by themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) turns: usize,
+    pub(crate) cost_usd: Option<f64>,
+}
+
+/// What an agent's exit code says beyond that it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// It stopped at a limit of its own.
+    Limit,
+    /// Another try would end the same way.
+    Lasting,
+}
+
 impl Dialect {
     /// All of them.
     pub const ALL: [Dialect; 4] = [Dialect::ClaudeCode, Dialect::Codex, Dialect::Gemini, Dialect::OpenCode];
@@ -47,7 +63,7 @@ impl Dialect {
         provider: &Provider,
         prompt: &str,
         session: Option<&str>,
-        turns: usize,
+        bounds: Bounds,
     ) -> (Vec<String>, String) {
         let mut arguments: Vec<String> = Vec::new();
         let mut prompt = prompt.to_owned();
@@ -55,7 +71,11 @@ impl Dialect {
         let plan = provider.permission == Permission::Plan;
         match self {
             Dialect::ClaudeCode => {
-                add(&["-p", "--output-format", "stream-json", "--verbose", "--max-turns", &turns.to_string()]);
+                let turns = bounds.turns.to_string();
+                add(&["-p", "--output-format", "stream-json", "--verbose", "--max-turns", &turns]);
+                if let Some(cost_usd) = bounds.cost_usd {
+                    add(&["--max-budget-usd", &cost_usd.to_string()]);
+                }
                 add(&["--permission-mode", if plan { "plan" } else { "acceptEdits" }]);
                 if !provider.allowed_tools.is_empty() {
                     add(&["--allowedTools", &provider.allowed_tools.join(",")]);
@@ -109,6 +129,17 @@ impl Dialect {
         (arguments, prompt)
     }
 
+    /// What an exit code says, where the agent's documentation says so.
+    pub(crate) fn code(self, code: i32) -> Option<Code> {
+        match (self, code) {
+            (Dialect::Gemini, 53) => Some(Code::Limit),
+            (Dialect::Gemini, 42) => Some(Code::Lasting),
+            // What a shell says of a program that is not there, or is none.
+            (_, 126 | 127) => Some(Code::Lasting),
+            _ => None,
+        }
+    }
+
     /// Takes one line of what it prints. A line that is not understood says nothing.
     pub(crate) fn hear(self, line: &str, transcript: &mut Transcript) -> Vec<Heard> {
         let Ok(line) = serde_json::from_str::<Value>(line.trim()) else { return Vec::new() };
@@ -140,11 +171,14 @@ pub(crate) fn is_lasting(error: &str) -> bool {
     [
         "api key",
         "apikey",
+        "api_key",
         "unauthorized",
         "authentication",
         "not logged in",
-        "log in",
-        "login",
+        "please log in",
+        "please login",
+        "/login",
+        "auth login",
         "forbidden",
         "invalid model",
         "model not found",
@@ -198,17 +232,20 @@ fn claude_code(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>
         transcript.session = Some(session.to_owned());
     }
     let parts = line.pointer("/message/content").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // What an agent under it does is its own doing, and none of its turns.
+    let own = line.get("parent_tool_use_id").is_none_or(Value::is_null);
     match text_at(line, &["type"]) {
         Some("assistant") => {
             // One answer spans several lines, with the same id.
-            if !parts.is_empty()
-                && parts.iter().any(|part| matches!(text_at(part, &["type"]), Some("text" | "tool_use")))
-            {
+            let answer = text_at(line, &["message", "id"]).map(str::to_owned);
+            let says = |part: &Value| matches!(text_at(part, &["type"]), Some("text" | "tool_use"));
+            if own && parts.iter().any(says) && (answer.is_none() || answer != transcript.answer) {
                 transcript.turns += 1;
+                transcript.answer = answer;
             }
             for part in parts {
                 match text_at(part, &["type"]) {
-                    Some("text") => {
+                    Some("text") if own => {
                         let text = text_at(part, &["text"]).unwrap_or("");
                         text.clone_into(&mut transcript.text);
                         heard.push(Heard::Text(format!("{text}\n")));
@@ -232,7 +269,8 @@ fn claude_code(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>
         }
         Some("result") => {
             transcript.ended = true;
-            transcript.turns = transcript.turns.max(number_at(line, &["num_turns"]) as usize);
+            let turns = usize::try_from(number_at(line, &["num_turns"])).unwrap_or(usize::MAX);
+            transcript.turns = transcript.turns.max(transcript.turns_before.saturating_add(turns));
             if let Some(cost) = line.get("total_cost_usd").and_then(Value::as_f64) {
                 transcript.add_cost(cost);
             }
@@ -468,6 +506,36 @@ mod tests {
         assert_eq!((opencode.session.as_deref(), opencode.tokens, opencode.ended), (Some("o"), Some(12), true));
         assert!((opencode.cost_usd.unwrap() - 0.02).abs() < 1e-9 && opencode.turns == 2);
         assert_eq!(tools, ["bash"]);
+    }
+
+    #[test]
+    fn an_answer_of_several_lines_is_one_turn_and_an_agent_under_it_takes_none() {
+        let part = |id: &str, part: &str, under: &str| {
+            format!(
+                r#"{{"type":"assistant","message":{{"id":"{id}","content":[{part}]}},"parent_tool_use_id":{under}}}"#
+            )
+        };
+        let (text, tool) =
+            (r#"{"type":"text","text":"look"}"#, r#"{"type":"tool_use","id":"t","name":"Task","input":{}}"#);
+        let lines = [
+            part("m1", r#"{"type":"thinking","thinking":"…"}"#, "null"),
+            part("m1", text, "null"),
+            part("m1", tool, "null"),
+            part("s1", r#"{"type":"text","text":"from below"}"#, "\"t\""),
+            part("m2", r#"{"type":"text","text":"done"}"#, "null"),
+        ];
+        let (heard, tools) = heard(Dialect::ClaudeCode, &lines.each_ref().map(String::as_str));
+        assert_eq!((heard.turns, heard.text.as_str(), tools.len()), (2, "done", 1));
+    }
+
+    #[test]
+    fn what_will_not_pass_is_known_and_a_task_about_logins_is_none_of_it() {
+        for lasting in ["Invalid API key · Please run /login", "401 Unauthorized", "unknown option '--max-turns'"] {
+            assert!(is_lasting(lasting), "{lasting}");
+        }
+        assert!(!is_lasting("the login test timed out"));
+        assert_eq!(Dialect::Gemini.code(53), Some(Code::Limit));
+        assert_eq!((Dialect::Codex.code(127), Dialect::Codex.code(1)), (Some(Code::Lasting), None));
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub(crate) struct Transcript {
     pub(crate) text: String,
     /// Its turns.
     pub(crate) turns: usize,
+    /// Its turns before the program was started last.
+    pub(crate) turns_before: usize,
+    /// The id of the answer that it gave last, where it has one.
+    pub(crate) answer: Option<String>,
     /// Tokens, where it says so.
     pub(crate) tokens: Option<u64>,
     /// US dollars, where it says so.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use harness_memory::memory::BoxFuture;
 use harness_memory::store::Exposure;
 use harness_memory::{
-    Answer, Context, Error, Intake, Lookup, Memory, Outcome, Query, Record, RecordId, Result, Row, Stored, marker,
+    Answer, Context, ContextQuery, Error, Intake, Lookup, Memory, Outcome, Query, Record, RecordId, Result, Row,
+    Stored, marker,
 };
 
 /// Records in a map. Recall finds those that share a word with the question.
@@ -39,12 +40,16 @@ impl Memory for Map {
         Box::pin(std::future::ready(Ok(Answer::default())))
     }
 
-    fn context(&self, task: String, budget_tokens: usize) -> BoxFuture<'_, Result<Context>> {
+    fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context>> {
+        let ContextQuery { task, budget_tokens, without_session } = query;
         Box::pin(async move {
             if let Some(slow) = self.slow {
                 tokio::time::sleep(slow).await;
             }
-            let fits = |record: &Record| task.split_whitespace().any(|word| record.text().contains(word));
+            let fits = |record: &Record| {
+                (without_session.is_none() || record.session != without_session)
+                    && task.split_whitespace().any(|word| record.text().contains(word))
+            };
             let found: Vec<Record> = self.all().into_iter().filter(fits).collect();
             let body: String = found.iter().map(|record| format!("- {}\n", record.text())).collect();
             let text = if body.is_empty() { String::new() } else { marker::encode(&body) };

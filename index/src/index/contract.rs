@@ -183,11 +183,13 @@ fn a_filter_lets_nothing_else_through(store: &dyn Store, index: &mut dyn Index) 
         }
         for reads in &reads {
             for kinds in [&[][..], &[Kind::Note], &[Kind::Message, Kind::Episode], &[Kind::Lesson]] {
-                for session in [None, Some("s1"), Some("s")] {
+                for (session, without_session) in
+                    [(None, None), (Some("s1"), None), (Some("s"), None), (None, Some("s1")), (None, Some("s"))]
+                {
                     for (since, until) in
                         [(None, None), (Some(at(2)), None), (None, Some(at(2))), (Some(at(2)), Some(at(3)))]
                     {
-                        let filter = Filter { reads, kinds, session, since, until };
+                        let filter = Filter { reads, kinds, session, without_session, since, until };
                         let search = Search { filter, ..Search::new(text, reads, 20) };
                         let mut found = rows(&index.search(store, &search).expect("the index answers"));
                         let allowed = expected.iter().filter(|(_, record)| filter.allows(record));

@@ -129,12 +129,14 @@ impl Facts {
             },
             None => None,
         };
+        let without = filter.without_session.and_then(|session| self.number_of_session.get(session)).copied();
         let since = filter.since.map(|since| since.as_millisecond());
         let until = filter.until.map(|until| until.as_millisecond());
         let allows = |fact: &Fact| {
             scopes[fact.scope as usize]
                 && (filter.kinds.is_empty() || filter.kinds.contains(&fact.kind))
                 && session.is_none_or(|session| fact.session == session)
+                && without.is_none_or(|session| fact.session != session)
                 && since.is_none_or(|since| fact.created_at_ms >= since)
                 && until.is_none_or(|until| fact.created_at_ms < until)
         };
@@ -310,7 +312,7 @@ mod tests {
 
     fn rows(facts: &Facts, reads: &str, session: Option<&str>) -> Vec<u64> {
         let reads = ReadSet::new([reads.parse().unwrap()]);
-        let filter = Filter { reads: &reads, kinds: &[], session, since: None, until: None };
+        let filter = Filter { reads: &reads, kinds: &[], session, without_session: None, since: None, until: None };
         let mut rows = facts.allowed(&filter);
         rows.sort_unstable();
         rows
@@ -333,6 +335,10 @@ mod tests {
         assert_eq!(rows(&again, "ana", None), [1, 3]);
         assert_eq!(rows(&again, "/", Some("s2")), [3]);
         assert!(rows(&again, "/", Some("s3")).is_empty());
+        let all = ReadSet::everything();
+        let without = |session| Filter { without_session: Some(session), ..Filter::of(&all) };
+        assert_eq!(again.allowed(&without("s2")), [1]);
+        assert_eq!(again.allowed(&without("s3")).len(), 2, "a session that nobody knows takes nothing away");
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             let mut cut = Facts::open(&path).unwrap();

@@ -41,7 +41,7 @@ pub(crate) struct Snapshot {
     filters: Mutex<Vec<(FilterKey, Arc<Vec<Bits>>)>>,
 }
 
-type FilterKey = (Vec<String>, Vec<String>, Option<String>);
+type FilterKey = (Vec<String>, Vec<String>, Option<String>, Option<String>);
 
 impl Snapshot {
     /// Reads the newest commit. Segments that `before` has open already are taken over.
@@ -102,12 +102,13 @@ impl Snapshot {
         let reads = filter.reads;
         let scopes = if reads.is_everything() { None } else { Some(reads.entries().iter().map(scope_facet)) };
         let session = filter.session.map(session_facet);
-        if kinds.is_empty() && scopes.is_none() && session.is_none() {
+        let without = filter.without_session.map(session_facet);
+        if kinds.is_empty() && scopes.is_none() && session.is_none() && without.is_none() {
             return Ok(None);
         }
         // A read set of no entries allows nothing, which an empty list could not say.
         let closed = scopes.as_ref().is_some_and(|scopes| scopes.len() == 0);
-        let key = (kinds, scopes.into_iter().flatten().collect(), session);
+        let key = (kinds, scopes.into_iter().flatten().collect(), session, without);
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = filters.iter().position(|(known, _)| *known == key).filter(|_| !closed) {
             let known = filters.remove(at);
@@ -127,6 +128,9 @@ impl Snapshot {
             }
             if let Some(session) = &key.2 {
                 bits.keep(&any(std::slice::from_ref(session))?);
+            }
+            if let Some(session) = &key.3 {
+                bits.drop(&any(std::slice::from_ref(session))?);
             }
             all.push(bits);
         }
@@ -397,6 +401,10 @@ impl Bits {
 
     fn keep(&mut self, other: &Bits) {
         self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= other);
+    }
+
+    fn drop(&mut self, other: &Bits) {
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, other)| *bits &= !other);
     }
 
     pub(crate) fn has(&self, doc: u32) -> bool {

@@ -1,6 +1,6 @@
 //! What every [`super::Memory`] keeps, as one function that all implementations pass.
 
-use super::{Memory, Query};
+use super::{ContextQuery, Memory, Query};
 use crate::id::RecordId;
 use crate::record::{Note, Origin, Outcome, Record};
 use crate::scope::Scope;
@@ -32,12 +32,19 @@ pub async fn check(memory: &dyn Memory, writes: &Scope) {
     memory.write(note("  ")).await.expect_err("an empty note");
     memory.recall(Query::new(" ")).await.expect_err("an empty question");
 
-    let context = memory.context("staging deploy".to_owned(), 500).await.expect("it answers");
+    let context = memory.context(ContextQuery::new("staging deploy", 500)).await.expect("it answers");
     assert!(context.tokens <= 500, "the budget holds");
     assert_eq!(context.text.is_empty(), context.records.is_empty());
     if !context.text.is_empty() {
         memory.write(note(&context.text)).await.expect_err("what was injected is not stored again");
     }
+    let mut said = note("what the running session says about the staging deploy");
+    said.session = Some("running".to_owned());
+    let said = memory.write(said).await.expect("it is written");
+    let asked =
+        ContextQuery { without_session: Some("running".to_owned()), ..ContextQuery::new("staging deploy", 500) };
+    let context = memory.context(asked).await.expect("it answers");
+    assert!(!context.records.contains(&said), "a session is not told what it said itself");
     let exposure = Exposure::new("run-1", "deploy", vec![id]);
     memory.expose(exposure).await.expect("it is noted");
     memory.credit("run-1".to_owned(), Outcome::Success, None).await.expect("it is noted");

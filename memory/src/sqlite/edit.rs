@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::put::{self, tags_json};
 use super::repeats;
 use super::row::{self, RawRow, to_ms};
+use super::trials;
 use super::writer::Writing;
 use crate::change::ChangeKind;
 use crate::error::{Error, Result};
@@ -93,6 +94,7 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
         episode.outcome_said = true;
         let (codec, body) = writing.encode(&stored.record.body)?;
         (raw.codec, raw.body) = (codec, Some(body));
+        trials::told_by(writing, &stored.record)?;
     }
     save(writing, raw, &stored, ChangeKind::Update)
 }

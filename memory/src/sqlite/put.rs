@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::repeats;
 use super::row::{Key, RawRow, provenance, to_ms};
+use super::trials;
 use super::writer::Writing;
 use crate::change::ChangeKind;
 use crate::error::{Error, Result};
@@ -97,6 +98,7 @@ fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
         return Ok(Put::Known(known));
     }
     let id = record.id;
+    trials::told_by(writing, &record)?;
     add(writing, &place, record, None)?;
     Ok(Put::Added(id))
 }

@@ -11,7 +11,7 @@ use super::writer::Writing;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::intake::clean_name;
-use crate::record::Outcome;
+use crate::record::{Body, Outcome, Record};
 use crate::redact::Redactor;
 use crate::store::{EXPOSURE_RECORDS_MAX, EXPOSURE_TEXT_BYTES_MAX, Exposure, HOLDOUT_MAX, Trial};
 
@@ -119,6 +119,26 @@ pub(super) fn note_run(writing: &Writing, run: &str, outcome: Outcome, reason: O
         )
         .map_err(Error::sqlite("note how a run ended"))?;
     changed(connection)
+}
+
+/// Takes from an episode how its session ended, where that session was given something under its own name, as hooks do:
+/// nobody else says it of them. What is said later replaces it; that nothing is known says nothing, unless somebody
+/// says so.
+pub(super) fn told_by(writing: &Writing, record: &Record) -> Result<()> {
+    let (Body::Episode(episode), Some(session)) = (&record.body, &record.session) else { return Ok(()) };
+    let silent = episode.outcome == Outcome::Unknown && !episode.outcome_said;
+    if silent || session.trim().is_empty() || session.len() > EXPOSURE_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let given = writing
+        .connection()
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM exposures WHERE run = ?1)")
+        .and_then(|mut select| select.query_row([session], |columns| columns.get::<_, bool>(0)))
+        .map_err(Error::sqlite("look up what a session was given"))?;
+    if !given {
+        return Ok(());
+    }
+    note_run(writing, session, episode.outcome, episode.reason.as_deref(), writing.now_ms)
 }
 
 /// The checksum of a row of runs.

@@ -26,6 +26,7 @@ pub fn check<S: Store>(mut open: impl FnMut() -> S) {
     sessions_learn_and_their_messages_have_neighbours(&open());
     exposures_come_back_newest_first(&open());
     a_record_that_votes_for_itself_gains_nothing(&open());
+    an_episode_says_how_its_session_ended_where_that_was_given_something(&open());
     credit_can_start_anew_and_a_holdout_is_kept(&open());
     a_reading_is_kept_for_each_transcript_tool_and_scope(&open());
 }
@@ -290,6 +291,30 @@ fn a_record_that_votes_for_itself_gains_nothing(store: &dyn Store) {
     let trials = store.trials(10).expect("the store answers");
     assert_eq!(trials[0].records, [other], "what came out of the run is not credited with it");
     assert_eq!(trials[1].records, [own], "another run may speak for it");
+}
+
+fn an_episode_says_how_its_session_ended_where_that_was_given_something(store: &dyn Store) {
+    let given = put_one(store, note("a", "the VPN first"));
+    store.expose(Exposure::new("session-1", "deploy", vec![given])).expect("it is noted");
+    let episode = |session: &str, outcome| {
+        let mut episode = Episode::new("deploy the shop");
+        (episode.outcome, episode.reason) = (outcome, Some("the smoke test".to_owned()));
+        let mut record = Record { body: episode.into(), ..note("a", "") };
+        record.session = Some(session.to_owned());
+        record
+    };
+    let ended = || store.trials(10).expect("the store answers").pop().expect("there is a trial").outcome;
+    put_one(store, episode("session-1", Outcome::Unknown));
+    assert_eq!(ended(), None, "nothing known is nothing said");
+    let id = put_one(store, episode("session-1", Outcome::Failure));
+    put_one(store, episode("session-2", Outcome::Success));
+    assert_eq!(ended(), Some(Outcome::Failure));
+    let said = |outcome| Patch { outcome: Some((outcome, None)), ..Patch::default() };
+    for outcome in [Outcome::Success, Outcome::Unknown] {
+        store.update(id, said(outcome)).expect("it is an episode");
+        assert_eq!(ended(), Some(outcome), "what a person says replaces what the transcript shows");
+    }
+    assert_eq!(store.trials(10).expect("the store answers").len(), 1, "who was given nothing has no trial");
 }
 
 fn credit_can_start_anew_and_a_holdout_is_kept(store: &dyn Store) {

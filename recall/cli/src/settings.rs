@@ -3,6 +3,7 @@
 //! A project's file comes with whatever code was checked out, so it may only say what cannot harm:
 //! how to search and how to name the project. Who the person is and where things are kept is the home's.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -47,6 +48,10 @@ pub(crate) struct Settings {
     pub(crate) hook_tokens: usize,
     /// Replaces secrets on their way into the store: the built-in rules, and the person's own.
     pub(crate) redactor: Redactor,
+    /// The model of `harness run`, where nobody names one.
+    pub(crate) run_model: Option<String>,
+    /// Providers of models, by the name that they have in `provider/name`.
+    pub(crate) providers: BTreeMap<String, ProviderPart>,
 }
 
 /// `HOME/config.toml`.
@@ -69,6 +74,51 @@ struct HomeFile {
     hooks: HooksPart,
     #[serde(default)]
     redact: RedactPart,
+    #[serde(default)]
+    run: RunPart,
+    #[serde(default)]
+    models: BTreeMap<String, ProviderPart>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunPart {
+    model: Option<String>,
+}
+
+/// One `[models.NAME]`. Only the home may say where keys are sent: a project's file comes with whatever code was
+/// checked out.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProviderPart {
+    /// The known provider that it speaks like; its own name when left out.
+    pub(crate) like: Option<String>,
+    /// Its base URL.
+    pub(crate) url: Option<String>,
+    /// Its key.
+    key: Option<String>,
+    /// The variable that holds its key.
+    pub(crate) key_variable: Option<String>,
+}
+
+impl ProviderPart {
+    /// Its key, where the file says it.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref().filter(|key| !key.trim().is_empty())
+    }
+}
+
+impl std::fmt::Debug for ProviderPart {
+    /// Without the key: what is debugged is logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ProviderPart { like, url, key, key_variable } = self;
+        f.debug_struct("ProviderPart")
+            .field("like", like)
+            .field("url", url)
+            .field("key", &key.as_ref().map(|_| "…"))
+            .field("key_variable", key_variable)
+            .finish()
+    }
 }
 
 /// One `[[retention]]`.
@@ -167,6 +217,8 @@ impl Settings {
             search_mode: project.search.mode.or(home.search.mode).unwrap_or_default(),
             undo_days: home.forget.undo_days.unwrap_or(UNDO_DAYS),
             follow_idle_seconds: home.follow.idle_seconds.unwrap_or(FOLLOW_IDLE_SECONDS),
+            run_model: home.run.model,
+            providers: home.models,
             hook_tokens: home.hooks.tokens.unwrap_or(crate::hooks::PROMPT_TOKENS),
         })
     }

@@ -7,7 +7,7 @@ mod home;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use home::Home;
@@ -169,6 +169,151 @@ echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"resul
     assert!(std::fs::read_to_string(home.outside().join("stub.prompt")).unwrap().contains("need the VPN"));
     let episodes = home.run(&["--json", "episode", "list"]);
     assert!(episodes.contains("claude-code") && episodes.contains("s-1"));
+}
+
+/// A service that speaks OpenAI's format: answers each request with the next of these, and keeps what it was asked.
+fn service(answers: Vec<String>) -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (asked, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let start = head.len();
+                reader.read_line(&mut head).unwrap();
+                let line = head[start..].trim().to_lowercase();
+                if let Some(bytes) = line.strip_prefix("content-length:") {
+                    length = bytes.trim().parse().unwrap();
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let _ = asked.send(head + &String::from_utf8(body).unwrap());
+            let kind = "content-type: text/event-stream\r\nconnection: close";
+            write!(stream, "HTTP/1.1 200 OK\r\n{kind}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).unwrap();
+        }
+    });
+    (url, requests)
+}
+
+fn chunk(delta: Value) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
+}
+
+#[test]
+fn a_service_of_ones_own_is_named_in_the_settings_and_its_key_is_nowhere_else() {
+    let home = Home::new();
+    let write = json!({"path": "made.txt", "text": "完成"}).to_string();
+    let (start, rest) = write.split_at(12);
+    let call = |function: Value, id: Value| json!({"tool_calls": [{"index": 0, "id": id, "function": function}]});
+    let first = [
+        chunk(call(json!({"name": "write_file", "arguments": start}), json!("c1"))),
+        chunk(call(json!({"arguments": rest}), Value::Null)),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let second = [chunk(json!({"content": "写好了"})), "data: [DONE]\n\n".to_owned()];
+    let (url, requests) = service(vec![first.concat(), second.concat()]);
+    std::fs::create_dir_all(home.path()).unwrap();
+    let settings = format!(
+        "[run]\nmodel = \"local/qwen\"\n[models.local]\nlike = \"openai\"\nurl = \"{url}\"\nkey_variable = \"LOCAL_KEY\"\n"
+    );
+    std::fs::write(home.path().join("config.toml"), settings).unwrap();
+    let run = |key: Option<&str>| {
+        let mut command = home.command(&["--json", "run", "write made.txt"]);
+        command.env_remove("HARNESS_MODEL").env("OPENAI_API_KEY", "another-service's").env_remove("LOCAL_KEY");
+        command.envs(key.map(|key| ("LOCAL_KEY", key)));
+        command.output().unwrap()
+    };
+    let missing = run(None);
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert!(missing.status.code() == Some(2) && said.contains("LOCAL_KEY is not set"), "{said}");
+    let output = run(Some("key-of-local-7f3a"));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
+    assert_eq!((&result["status"], &result["text"]), (&json!("done"), &json!("写好了")), "{errors}");
+    assert_eq!(std::fs::read_to_string(home.outside().join("made.txt")).unwrap(), "完成");
+    let asked = requests.recv().unwrap();
+    assert!(asked.contains("POST /v1/chat/completions") && asked.contains("Bearer key-of-local-7f3a"), "{asked}");
+    assert!(asked.contains("\"model\":\"qwen\""), "{asked}");
+    assert!(!errors.contains("7f3a") && !String::from_utf8(output.stdout).unwrap().contains("7f3a"));
+    let kept = Command::new("grep").args(["-rl", "key-of-local-7f3a"]).arg(home.path()).output().unwrap();
+    assert_eq!(String::from_utf8(kept.stdout).unwrap(), "", "the key is written down nowhere");
+}
+
+#[test]
+fn another_agent_falls_back_mends_its_output_and_is_taken_up_by_its_session() {
+    let home = Home::new();
+    let places = home.outside().join("bin");
+    std::fs::create_dir_all(&places).unwrap();
+    let program = |name: &str, script: &str| {
+        let path = places.join(name);
+        let head =
+            "#!/bin/sh\necho \"$*\" >> \"$0.arguments\"\ncat > \"$0.prompt\"\ntimes=$(wc -l < \"$0.arguments\")\n";
+        std::fs::write(&path, format!("{head}{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    program("claude", "echo 'Invalid API key · Please run /login' >&2; exit 1");
+    program(
+        "codex",
+        r#"[ "$times" -gt 1 ] && said='{\"port\": 8443}' || said='I looked: 8443'
+echo '{"type":"thread.started","thread_id":"th-1"}'
+echo "{\"type\":\"item.completed\",\"item\":{\"id\":\"i\",\"type\":\"agent_message\",\"text\":\"$said\"}}"
+echo '{"type":"turn.completed","usage":{"input_tokens":5,"output_tokens":2}}'"#,
+    );
+    let schema = home.outside().join("schema.json");
+    std::fs::write(&schema, r#"{"type":"object","required":["port"],"properties":{"port":{"type":"integer"}}}"#)
+        .unwrap();
+    let path = format!("{}:{}", places.display(), std::env::var("PATH").unwrap());
+    let run = |arguments: &[&str]| -> Value {
+        let output = home.command(&[&["--json", "run"], arguments].concat()).env("PATH", &path).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+    };
+    let schema = schema.display().to_string();
+    let result = run(&["--with", "claude-code", "--with", "codex", "--schema", &schema, "which port?"]);
+    assert_eq!((&result["tool"], &result["output"]), (&json!("codex"), &json!({"port": 8443})), "{result}");
+    assert_eq!(
+        (&result["attempts"], &result["cost_usd"]),
+        (&json!(3), &Value::Null),
+        "a key that is wrong stays wrong"
+    );
+    assert_eq!(result["session"], "th-1");
+    let told = std::fs::read_to_string(places.join("codex.arguments")).unwrap();
+    assert!(told.lines().nth(1).unwrap().ends_with("resume th-1 -"), "{told}");
+    let result = run(&["--with", "codex", "--session", "th-1", "--plan", "--turns", "4", "and then?"]);
+    assert_eq!(result["status"], "done", "{result}");
+    let told = std::fs::read_to_string(places.join("codex.arguments")).unwrap();
+    assert!(told.lines().nth(2).unwrap().contains("--sandbox read-only resume th-1"), "{told}");
+    let episodes = home.run(&["--json", "episode", "list"]);
+    assert_eq!(episodes.lines().filter(|line| line.contains("\"th-1\"")).count(), 2, "{episodes}");
+}
+
+#[test]
+fn another_agent_is_bounded_in_time_cost_and_turns() {
+    let home = Home::new();
+    let slow = stub(home.outside(), "sleep 60");
+    let started = Instant::now();
+    let arguments = ["run", "--with", "gemini", "--binary", slow.to_str().unwrap(), "wait", "--time", "1"];
+    let result = json_of(&home, &arguments);
+    assert_eq!((&result["status"], &result["outcome"]), (&json!("stopped"), &json!("failure")), "{result}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let dear = stub(
+        home.outside(),
+        r#"echo '{"type":"step_finish","sessionID":"o","part":{"reason":"tool-calls","cost":2.0,"tokens":{"input":9}}}'; sleep 60"#,
+    );
+    let dear = dear.to_str().unwrap();
+    for (limit, most, why) in [("--cost", "1", "2.00 of 1.00"), ("--tokens", "8", "8 tokens")] {
+        let result = json_of(&home, &["run", "--with", "opencode", "--binary", dear, "spend", limit, most]);
+        assert!(result["reason"].as_str().unwrap().contains(why), "{result}");
+    }
 }
 
 #[test]

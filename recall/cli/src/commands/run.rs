@@ -50,6 +50,8 @@ Examples:
 Models are named provider/name: openai, anthropic, gemini, ollama, deepseek, groq, xai. The key comes from
 OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and so on, another base URL (OpenAI-compatible services)
 from OPENAI_BASE_URL and so on. scripted/FILE says what is in a file, one reply a line.
+The home's config.toml may say the same: model = under [run], and url, key or key_variable under [models.openai];
+[models.NAME] with like = \"openai\" and url makes a provider of your own. The environment goes first.
 HARNESS_MODEL names the model when --model does not.
 
 Exit codes: 0 done, 2 failed, stopped at a limit, or the check failed; 130 interrupted: --resume goes on.")]
@@ -58,8 +60,8 @@ pub(crate) struct Args {
     #[arg(value_name = "TASK", required_unless_present = "resume")]
     task: Vec<String>,
 
-    /// The model, as provider/name
-    #[arg(long, value_name = "PROVIDER/NAME", env = "HARNESS_MODEL")]
+    /// The model, as provider/name [default: HARNESS_MODEL, or run.model in the home's config.toml]
+    #[arg(long, value_name = "PROVIDER/NAME")]
     model: Option<String>,
 
     /// Another agent does it: claude-code, codex, gemini or opencode; given several times, the next one is tried when
@@ -91,9 +93,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 1_800)]
     time: u64,
 
-    /// Tokens that the run may use, as far as the provider says
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
-    tokens: u64,
+    /// Tokens that the run may use, as far as the provider says [default: 2000000; with another agent none]
+    #[arg(long, value_name = "N")]
+    tokens: Option<u64>,
 
     /// US dollars that the run may cost, as far as the provider says
     #[arg(long, value_name = "USD")]
@@ -126,7 +128,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     };
     let schema = args.schema.as_deref().map(read_schema).transpose()?;
     // A model that cannot be asked is said before anything is made.
-    let chosen = if args.with.is_empty() { Some(model::named(args.model.as_deref())?) } else { None };
+    let chosen = if args.with.is_empty() { Some(model::named(args.model.as_deref(), &app.settings)?) } else { None };
     app.engine()?;
     app.wrote();
     let engine = Arc::new(Engine::open(&app.home)?);
@@ -135,6 +137,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         holdout: engine.store().holdout()?,
         task_kind: args.kind.clone(),
         deadline: Duration::from_millis(args.deadline),
+        ..Inject::default()
     };
     let reads = if scope == app.here()? { app.reads_here()? } else { ReadSet::from(scope.clone()) };
     let memory: Arc<dyn Memory> = Arc::new(LocalMemory::new(engine, reads, scope.clone()));
@@ -154,6 +157,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             inject,
             turns: args.turns,
             time: Duration::from_secs(args.time),
+            tokens: args.tokens,
             cost_usd: args.cost,
             schema,
             check,
@@ -188,7 +192,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let limits = Limits {
         turns: args.turns.unwrap_or(Limits::default().turns),
         time: Duration::from_secs(args.time),
-        tokens: args.tokens,
+        tokens: args.tokens.unwrap_or(Limits::default().tokens),
         cost_usd: args.cost,
     };
     let agent = Agent {

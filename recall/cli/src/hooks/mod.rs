@@ -23,7 +23,7 @@ use anyhow::Context;
 use harness_memory::redact::Redactor;
 use harness_memory::scope::Readable;
 use harness_memory::store::Exposure;
-use harness_memory::{Memory, ReadSet, RecordId, Scope, Store, marker};
+use harness_memory::{ContextQuery, Memory, ReadSet, RecordId, Scope, Store, marker};
 use harness_recall::{Engine, LocalMemory};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -119,8 +119,9 @@ fn prompt(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
     }
     let memory = LocalMemory::new((env.engine)()?, env.reads(event), env.user.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
-    let asking = async { memory.context(asked.to_owned(), env.prompt_tokens).await };
-    let context = runtime.block_on(asking).context("cannot recall for the prompt")?;
+    // What the session said itself stands above its prompt already.
+    let query = ContextQuery { without_session: event.session.clone(), ..ContextQuery::new(asked, env.prompt_tokens) };
+    let context = runtime.block_on(async { memory.context(query).await }).context("cannot recall for the prompt")?;
     if context.text.is_empty() {
         return Ok(HookReply::silent());
     }
@@ -163,7 +164,7 @@ fn head(text: &str, most: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use harness_memory::{Note, Origin, Record, Store};
+    use harness_memory::{Message, Note, Origin, Record, Role, Store};
     use serde_json::json;
 
     use super::*;
@@ -262,6 +263,21 @@ mod tests {
         let block = first["hookSpecificOutput"]["additionalContext"].as_str().unwrap();
         let reply = ground.ask(Tool::ClaudeCode, &prompt("UserPromptSubmit", &format!("{block}\nok")));
         assert!(reply.output.is_none());
+    }
+
+    #[test]
+    fn a_prompt_is_not_answered_with_what_its_own_session_said() {
+        let ground = Ground::new(&[]);
+        let message = Message::new(Role::User, 0, "the staging deploy needs the VPN");
+        let mut said = Record::new(Scope::parse("ana").unwrap(), "claude-code", Origin::User, message);
+        said.session = Some("s1".to_owned());
+        let intake = ground.engine.intake();
+        ground.engine.store().put(vec![intake.admit_one(said).unwrap()]).unwrap();
+        let mut asked = prompt("UserPromptSubmit", "how do I run the staging deploy?");
+        assert!(ground.ask(Tool::ClaudeCode, &asked).output.is_none(), "it stands above the prompt already");
+        asked["session_id"] = json!("s2");
+        let output = ground.ask(Tool::ClaudeCode, &asked).output.unwrap().to_string();
+        assert!(output.contains("needs the VPN"), "another session is told: {output}");
     }
 
     #[test]

@@ -215,8 +215,12 @@ impl ServerHandler for Handler {
         let budget = PromptArgument::new("budget_tokens")
             .with_description("How many tokens the memories may take, 800 when left out")
             .with_required(false);
-        let prompt = Prompt::new(PROMPT, Some("What the memory knows about a task"), Some(vec![task, budget]))
-            .with_title("Recall");
+        let session = PromptArgument::new("without_session")
+            .with_description("The session that asks, whose own records are left out")
+            .with_required(false);
+        let arguments = vec![task, budget, session];
+        let prompt =
+            Prompt::new(PROMPT, Some("What the memory knows about a task"), Some(arguments)).with_title("Recall");
         Ok(ListPromptsResult::with_all_items(vec![prompt]))
     }
 
@@ -241,7 +245,8 @@ impl ServerHandler for Handler {
             other => serde_json::from_value(other.clone())
                 .map_err(|_| ErrorData::invalid_params("budget_tokens is no number of tokens", None)),
         }?;
-        let asked = ContextRequest { task: task.clone(), budget_tokens: budget, scopes: Vec::new() };
+        let without_session = arguments["without_session"].as_str().map(str::to_owned);
+        let asked = ContextRequest { task: task.clone(), budget_tokens: budget, scopes: Vec::new(), without_session };
         let known = self.backend(&context).context(asked).await.map_err(failed)?;
         let text = if known.text.is_empty() {
             format!("{task}\n\n(The memory knows nothing about this.)")

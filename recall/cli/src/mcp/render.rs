@@ -40,6 +40,10 @@ pub(crate) struct FoundRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default)]
     pub(crate) reason: Option<String>,
+    /// What an episode teaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub(crate) lesson: Option<String>,
     /// The tools that an episode used, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -74,6 +78,7 @@ pub(crate) fn found(hit: &Hit) -> FoundRecord {
         session: hit.session.clone(),
         outcome: hit.outcome.map(|outcome: Outcome| outcome.to_string()),
         reason: hit.reason.clone(),
+        lesson: hit.lesson.clone(),
         tools: hit.tools.iter().take(TOOLS_MAX).map(|used| used.tool.clone()).collect(),
         tags: hit.tags.clone(),
         replaced_by: hit.replaced_by.map(|id| id.to_string()),
@@ -121,6 +126,9 @@ pub(crate) fn line(found: &FoundRecord) -> String {
     }
     if let Some(reason) = &found.reason {
         line.push_str(&format!("\nbecause: {reason}"));
+    }
+    if let Some(lesson) = &found.lesson {
+        line.push_str(&format!("\nlesson: {lesson}"));
     }
     if let Some(newer) = &found.replaced_by {
         line.push_str(&format!("\nsuperseded by {newer}"));

@@ -95,6 +95,9 @@ fn aside(hit: &Hit) -> Option<String> {
     if let Some(reason) = &hit.reason {
         parts.push(format!("because: {}", gist(reason, 160)));
     }
+    if let Some(lesson) = &hit.lesson {
+        parts.push(format!("lesson: {}", gist(lesson, 160)));
+    }
     if hit.pinned {
         parts.push("pinned".to_owned());
     }

@@ -61,6 +61,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
 
+    /// The session that asks: what it said itself is left out
+    #[arg(long, value_name = "ID")]
+    without_session: Option<String>,
+
     /// The run that this is for: notes which records it was given
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
@@ -89,6 +93,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         kinds: args.kinds,
         mode: args.mode.unwrap_or(app.settings.search_mode),
         now: Some(args.now.unwrap_or(app.now)),
+        without_session: args.without_session,
         ..Query::new(task)
     };
     let context = engine.context(&query, &reads, args.budget as usize)?;

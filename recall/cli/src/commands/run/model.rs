@@ -4,18 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use harness_experience::model::Model;
-use harness_experience::model::connected::{Connected, PROVIDERS, provider_of};
+use harness_experience::model::connected::{Connected, PROVIDERS, Provider, provider_of};
 use harness_experience::model::scripted::Scripted;
 
 use crate::report::Advice;
+use crate::settings::{ProviderPart, Settings};
 
-/// The model of this name, and the name.
-pub(super) fn named(name: Option<&str>) -> anyhow::Result<(String, Arc<dyn Model>)> {
-    let Some(name) = name else {
-        let hint = "name one: --model anthropic/claude-sonnet-4-5, or HARNESS_MODEL; or let another agent do it: --with claude-code";
+/// The model of this name, and the name. The environment goes before the home's settings.
+pub(super) fn named(name: Option<&str>, settings: &Settings) -> anyhow::Result<(String, Arc<dyn Model>)> {
+    let by_environment = variable("HARNESS_MODEL");
+    let Some(name) = name.or(by_environment.as_deref()).or(settings.run_model.as_deref()) else {
+        let hint = "name one: --model anthropic/claude-sonnet-4-5, HARNESS_MODEL, or run.model in the home's \
+                    config.toml; or let another agent do it: --with claude-code";
         return Err(Advice::error("no model is named", hint));
     };
-    let providers = || PROVIDERS.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+    let providers = || {
+        let own = settings.providers.keys().map(String::as_str);
+        let known = PROVIDERS.iter().map(|known| known.name).filter(|name| !settings.providers.contains_key(*name));
+        known.chain(own).collect::<Vec<_>>().join(", ")
+    };
     let Some((provider, model)) = name.split_once('/').filter(|(_, model)| !model.is_empty()) else {
         return Err(Advice::error(
             format!("{name:?} is no model"),
@@ -27,23 +34,50 @@ pub(super) fn named(name: Option<&str>) -> anyhow::Result<(String, Arc<dyn Model
             .map_err(|error| Advice::error(error, "one reply a line: {\"text\": …, \"calls\": […]}"))?;
         return Ok((name.to_owned(), Arc::new(scripted)));
     }
-    let Some(known) = provider_of(provider) else {
-        let hint = format!("there are: {}; an OpenAI-compatible service is openai with OPENAI_BASE_URL", providers());
-        return Err(Advice::error(format!("there is no provider {provider:?}"), hint));
+    let said = settings.providers.get(provider).cloned().unwrap_or_default();
+    let like = said.like.as_deref().unwrap_or(provider);
+    let Some(known) = provider_of(like) else {
+        let hint = format!(
+            "there are: {}; an OpenAI-compatible service is openai with OPENAI_BASE_URL, or [models.{provider}] with \
+             like = \"openai\" and url in the home's config.toml",
+            providers()
+        );
+        return Err(Advice::error(format!("there is no provider {like:?}"), hint));
     };
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let url = variable(known.url_variable);
-    let key = match known.key_variable {
-        None => None,
-        Some(name) => match variable(name) {
-            Some(key) => Some(key),
-            None => {
-                let what = format!("the key of {provider} is missing: {name} is not set");
-                return Err(Advice::error(what, format!("export {name}=…")));
-            }
-        },
-    };
+    let own = provider == known.name;
+    let by_environment = if own { variable(known.url_variable) } else { None };
+    let url = by_environment.or_else(|| said.url.clone());
+    let key = key(provider, known, &said)?;
     let connected = Connected::new(known, model, key, url)
         .map_err(|error| Advice::error(format!("cannot use {name}: {error}"), "check the name and the base URL"))?;
-    Ok((name.to_owned(), Arc::new(connected)))
+    Ok((name.to_owned(), Arc::new(connected.spoken_of_as(name))))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The key of a provider; one that is missing is an error which names the variable.
+fn key(provider: &str, known: &Provider, said: &ProviderPart) -> anyhow::Result<Option<String>> {
+    let named = said.key_variable.as_deref();
+    // A service of one's own does not get the key of the provider that it speaks like.
+    let wanted = named.or(known.key_variable.filter(|_| provider == known.name));
+    if let Some(key) = wanted.and_then(variable).or_else(|| said.key().map(str::to_owned)) {
+        return Ok(Some(key));
+    }
+    match wanted {
+        None if known.key_variable.is_none() => Ok(None),
+        // It wants none as far as anybody says; its protocol has a place for one all the same.
+        None if said.url.is_some() => Ok(Some("none".to_owned())),
+        None => {
+            let what = format!("[models.{provider}] has no url");
+            Err(Advice::error(what, "add url = \"…\" in the home's config.toml"))
+        }
+        Some(variable) => {
+            let what = format!("the key of {provider} is missing: {variable} is not set");
+            let hint =
+                format!("export {variable}=…, or key = \"…\" under [models.{provider}] in the home's config.toml");
+            Err(Advice::error(what, hint))
+        }
+    }
 }

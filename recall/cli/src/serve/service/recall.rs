@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness_memory::memory::Degraded;
-use harness_memory::{Answer, Context, Memory, Mode, Query};
+use harness_memory::{Answer, Context, ContextQuery, Memory, Mode, Query};
 use harness_recall::{LocalMemory, tokens};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -30,6 +30,7 @@ impl Service {
             limit: request.limit.get(),
             kinds: request.kinds,
             session: request.session,
+            without_session: request.without_session,
             since: request.since.map(|time| time.0),
             until: request.until.map(|time| time.0),
             mode,
@@ -79,12 +80,15 @@ impl Service {
         }
         let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.0.clone()).collect();
         let reads = grant.narrowed(&scopes);
-        let (task, budget) = (request.task, request.budget_tokens.get());
+        let asked = ContextQuery {
+            without_session: request.without_session,
+            ..ContextQuery::new(request.task, request.budget_tokens.get())
+        };
         let service = self.clone();
         let turn = self.inner.turns.acquire().await.map_err(|error| Problem::internal(&error))?;
         let memory = service.memory(reads, grant.home_scope.clone());
-        let span = searching(&task);
-        let context = memory.context(task, budget).instrument(span).await?;
+        let span = searching(&asked.task);
+        let context = memory.context(asked).instrument(span).await?;
         drop(turn);
         Ok(context)
     }

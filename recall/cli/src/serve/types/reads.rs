@@ -48,6 +48,9 @@ pub(crate) struct RecallRequest {
     /// Only records of this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,
+    /// No record of this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) without_session: Option<String>,
     /// Only records created at or after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<Parsed<Timestamp>>,
@@ -86,6 +89,7 @@ impl RecallRequest {
             scopes: Vec::new(),
             kinds: Vec::new(),
             session: None,
+            without_session: None,
             since: None,
             until: None,
             now: None,
@@ -110,6 +114,9 @@ pub(crate) struct ContextRequest {
     /// Only these scopes, as far as the token may read them; none means all that it may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<Parsed<Readable>>,
+    /// The session that asks: its own records are left out, since it has them in front of it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) without_session: Option<String>,
 }
 
 /// Which records to list.
