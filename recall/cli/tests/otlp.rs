@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod home;
-mod mcp;
 mod server;
 
 use std::sync::{Arc, Mutex};

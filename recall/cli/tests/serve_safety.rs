@@ -119,11 +119,85 @@ fn a_slow_client_is_cut_off_and_others_are_served() {
     let mut answer = String::new();
     quick.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && started.elapsed() < Duration::from_secs(5), "{answer}");
+    // A body that never ends is told so.
+    let mut body = TcpStream::connect(address).unwrap();
+    write!(body, "{}", head_of_a_note(&server, 100)).unwrap();
+    body.write_all(b"{\"text\":").unwrap();
     let patience = Duration::from_secs(20);
     slow[0].set_read_timeout(Some(patience)).unwrap();
     let mut rest = Vec::new();
     let _ = slow[0].read_to_end(&mut rest);
     assert!(started.elapsed() < patience, "it was not cut off");
+    body.set_read_timeout(Some(patience)).unwrap();
+    let mut answer = vec![0; 4_096];
+    let read = body.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("slow-client"), "{answer}");
+}
+
+/// The head of a request that keeps a note, with a body of so many bytes.
+fn head_of_a_note(server: &Server, bytes: usize) -> String {
+    format!(
+        "POST /v1/notes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n",
+        server.token,
+    )
+}
+
+#[test]
+fn a_request_that_is_under_way_is_answered_before_the_server_ends() {
+    let mut server = Server::start();
+    let note = r#"{"text": "said while it was asked to end"}"#;
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "{}{}", head_of_a_note(&server, note.len()), &note[..10]).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(server.child.try_wait().unwrap().is_none(), "it waits for who is not done");
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    assert!(TcpStream::connect(address).is_err(), "nobody new is let in");
+    stream.write_all(&note.as_bytes()[10..]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert_eq!(server.ended().0, Some(0));
+    assert_eq!(server.home.notes().len(), 1);
+}
+
+#[test]
+fn a_second_request_to_end_ends_it_at_once() {
+    let mut server = Server::start();
+    let id = server.home.remember("kept before it was asked to end");
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "{}{{", head_of_a_note(&server, 100)).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    let asked = Instant::now();
+    server.signal("-TERM");
+    let (code, said) = server.ended();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(server.home.notes().contains(&id));
+    server.home.assert_well();
+}
+
+#[tokio::test]
+async fn beyond_this_machine_it_says_so_and_lets_nobody_in_without_a_token() {
+    let mut server = Server::start_on(home::Home::new(), &["--addr", "0.0.0.0:0", "--allow-host", "memory.lan"]);
+    let ask = |host: &'static str, token: Option<&str>| {
+        let request = server.http.get(format!("{}/v1/status", server.url)).header("Host", host);
+        token.map_or(request.try_clone().unwrap(), |token| request.bearer_auth(token)).send()
+    };
+    for host in ["192.0.2.7:7477", "memory.lan"] {
+        assert_eq!(problem(ask(host, None).await.unwrap()).await, (401, "no-token".into()), "{host}");
+        assert_eq!(ask(host, Some(&server.token)).await.unwrap().status(), 200, "{host}");
+    }
+    let evil = ask("evil.example", Some(&server.token)).await.unwrap();
+    assert_eq!(problem(evil).await, (403, "host-not-allowed".into()));
+    server.signal("-TERM");
+    let (_, said) = server.ended();
+    assert!(said.contains("other machines can reach this address"), "{said}");
 }
 
 #[tokio::test]

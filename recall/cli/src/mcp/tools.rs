@@ -9,8 +9,9 @@ use harness_memory::{Kind, Outcome, RecordId, Scope, marker};
 use harness_recall::tokens;
 use jiff::Timestamp;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -304,7 +305,14 @@ impl Tools {
 
 /// The JSON Schema of a type, whole in itself.
 fn schema<T: JsonSchema>() -> Arc<JsonObject> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    // Clients that check schemas complain of formats that JSON Schema does not know.
+    let plain = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+            schema.remove("format");
+        }
+    });
+    let settings =
+        SchemaSettings::draft2020_12().with_transform(plain).with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     let mut object = schema.as_object_mut().map(std::mem::take).unwrap_or_default();
     object.remove("title");
@@ -514,6 +522,7 @@ mod tests {
             assert!(tool.annotations.as_ref().unwrap().open_world_hint == Some(false));
             let text = serde_json::to_string(tool).unwrap();
             assert!(!text.contains("$ref"), "{}: a schema is whole in itself", tool.name);
+            assert!(!text.contains("uint"), "{}: no format but JSON Schema's own", tool.name);
         }
         let all = serde_json::to_string(&tools).unwrap();
         assert!(tokens::at_most(&all) < 8_000, "the list of tools takes {} tokens", tokens::at_most(&all));

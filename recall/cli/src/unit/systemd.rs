@@ -108,7 +108,7 @@ mod tests {
         [Service]
         ExecStart="/opt/my tools/harness" "--home" "/home/ana/$$x" "serve" "--addr" "127.0.0.1:7500"
         Environment="HARNESS_USER=ana & \"co\" 100%%"
-                Restart=on-failure
+        Restart=on-failure
         RestartSec=1
         TimeoutStopSec=30
         UMask=0077
