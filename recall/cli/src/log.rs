@@ -97,7 +97,7 @@ mod otlp {
             let sending = self.runtime.spawn(async move {
                 let answer = client.execute(request.try_into()?).await?;
                 let status = answer.status();
-                Ok(Response::builder().status(status).body(answer.bytes().await?)?)
+                Ok::<_, HttpError>(Response::builder().status(status).body(answer.bytes().await?)?)
             });
             sending.await?
         }

@@ -194,7 +194,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
         let schema = if path.starts_with("/v1/records/") {
             json!({ "type": "string", "format": "uuid" })
         } else {
-            json!({ "type": "string", "pattern": "^[^/\\s]{1,200}$" })
+            json!({ "type": "string", "pattern": "^(?=[^/]*[^/\\s])[^/]{1,512}$" })
         };
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     };
