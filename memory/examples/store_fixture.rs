@@ -1,14 +1,15 @@
 //! Writes a small store of this program's schema version, for the tests that open the stores of every released one:
 //! `cargo run -p harness-memory --example store_fixture -- memory/tests/fixtures/store`, from the top of the repository.
 //!
-//! It makes `v1.db.zst`, the database, and `v1.jsonl`, what the store answers: all kinds of records, a session, tags,
-//! a record that replaces another, one that was forgotten, one that was purged, exposures and a run that ended. A
-//! fixture of a released version is never made anew: it is what people have on their disks.
+//! It makes `vN.db.zst`, the database, and `vN.jsonl`, what the store answers: all kinds of records, a session, tags,
+//! a record that replaces another, one that was forgotten, one that was purged, an exposure and a run that ended; from
+//! version 2 on what kind of task the exposure was for and a record whose credit starts anew, from version 3 on how far
+//! a transcript was read. A fixture of a released version is never made anew: it is what people have on their disks.
 
 use std::fs;
 use std::path::PathBuf;
 
-use harness_memory::store::{Exposure, Filter, Patch};
+use harness_memory::store::{Exposure, Filter, Patch, Reading, ReadingPlace};
 use harness_memory::{
     Episode, Intake, Lesson, Message, Note, Origin, Outcome, Record, RecordId, Role, Scope, Session, SqliteStore,
     Store, ToolCall, ToolResult, ToolUse, Trust,
@@ -117,7 +118,12 @@ fn fill(store: &SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
     store.forget(&[purge], started)?;
     store.purge(started + SignedDuration::from_secs(1))?;
     store.forget(&[forget], "2999-01-01T00:00:00Z".parse()?)?;
-    store.expose(Exposure { at: started, ..Exposure::new("run-1", "deploy the shop", vec![shown, ids[4]]) })?;
+    let task = Some("deploy".to_owned());
+    store.expose(Exposure { at: started, task, ..Exposure::new("run-1", "deploy the shop", vec![shown, ids[4]]) })?;
     store.finish_run("run-1", Outcome::Success, Some("all tests pass"))?;
+    store.reset_credit(shown, started)?;
+    store.set_holdout(0.25)?;
+    let place = ReadingPlace { tool: "claude-code".into(), path: "/home/ana/t.jsonl".into(), scope: String::new() };
+    store.put_reading(&place, &Reading { fingerprint: Some(7), ..Reading::default() })?;
     Ok(())
 }

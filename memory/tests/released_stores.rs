@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness_memory::store::{Filter, Lookup};
-use harness_memory::{Intake, Note, Origin, Record, Scope, SqliteStore, Store};
+use harness_memory::store::{Filter, Lookup, ReadingPlace};
+use harness_memory::{Intake, Note, Origin, Outcome, Record, Scope, SqliteStore, Store};
 use serde_json::Value;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store");
@@ -30,6 +30,19 @@ fn unpack(packed: &Path, folder: &Path) {
     fs::write(folder.join("store.db"), database).unwrap();
 }
 
+fn version_of(packed: &Path) -> u32 {
+    let name = packed.file_name().unwrap().to_str().unwrap();
+    name.trim_start_matches('v').trim_end_matches(".db.zst").parse().unwrap()
+}
+
+#[test]
+fn there_is_a_fixture_of_every_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let newest = SqliteStore::open(folder.path()).unwrap().version().unwrap();
+    let versions: Vec<u32> = released().iter().map(|path| version_of(path)).collect();
+    assert_eq!(versions, (1..=newest).collect::<Vec<_>>(), "make the missing one with the example `store_fixture`");
+}
+
 fn said(store: &SqliteStore) -> Vec<Value> {
     let listed = store.list(&Filter { with_forgotten: true, ..Filter::default() }).unwrap();
     listed.into_iter().filter_map(Lookup::found).map(|stored| serde_json::to_value(&stored.record).unwrap()).collect()
@@ -49,6 +62,16 @@ fn every_released_store_says_what_it_said_and_goes_on() {
         }
         let store = SqliteStore::open(folder.path()).unwrap();
         assert_eq!(store.exposures(10).unwrap().len(), 1);
+        let version = version_of(&packed);
+        let trial = store.trials(10).unwrap().remove(0);
+        assert_eq!((trial.run.as_str(), trial.outcome), ("run-1", Some(Outcome::Success)));
+        let task = (version >= 2).then(|| "deploy".to_owned());
+        assert_eq!(trial.task, task, "what came with version 2");
+        assert_eq!(store.credit_resets().unwrap().len(), usize::from(version >= 2));
+        assert_eq!(store.holdout().unwrap(), if version >= 2 { 0.25 } else { 0.0 });
+        let place = ReadingPlace { tool: "claude-code".into(), path: "/home/ana/t.jsonl".into(), scope: String::new() };
+        let read = store.reading(&place).unwrap().and_then(|reading| reading.fingerprint);
+        assert_eq!(read, (version >= 3).then_some(7), "what came with version 3");
         let before = store.head().unwrap();
         let record = Record::new(Scope::parse("ana").unwrap(), "cli", Origin::User, Note::new("written by the newer"));
         store.put(vec![Intake::new().admit_one(record).unwrap()]).unwrap();

@@ -50,7 +50,10 @@ enum Reply {
         languages: String,
         vector: Vec<f32>,
     },
-    Absent { code: String, reason: String },
+    Absent {
+        code: String,
+        reason: String,
+    },
 }
 
 impl From<Result<Question, Absent>> for Reply {

@@ -85,8 +85,7 @@ const KOREAN: [Pair; PAIRS] = [
 ];
 
 /// The exam in each language that there is one in.
-const LANGUAGES: [(&str, &[Pair; PAIRS]); 4] =
-    [("en", &ENGLISH), ("zh", &CHINESE), ("ja", &JAPANESE), ("ko", &KOREAN)];
+const LANGUAGES: [(&str, &[Pair; PAIRS]); 4] = [("en", &ENGLISH), ("zh", &CHINESE), ("ja", &JAPANESE), ("ko", &KOREAN)];
 
 /// How far this embedder's space was shown to have a meaning, 0 to 1: the mean mark of the languages that it declares
 /// and that there is an exam in. 0 where there is none: then nothing was shown.

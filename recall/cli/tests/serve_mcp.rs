@@ -2,78 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod client;
 mod home;
 mod server;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
+use client::Client;
 use home::Home;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::Server;
-
-/// A client of one `harness mcp`.
-struct Client {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    id: u64,
-}
-
-impl Client {
-    fn start(home: &Home, arguments: &[&str]) -> Client {
-        let mut client = Client::silent(home, arguments);
-        let hello = json!({
-            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
-        });
-        let welcome = client.ask("initialize", hello);
-        assert_eq!(welcome["protocolVersion"], "2025-11-25");
-        assert!(welcome["instructions"].as_str().unwrap().contains("memory_search"));
-        client.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        client
-    }
-
-    fn silent(home: &Home, arguments: &[&str]) -> Client {
-        let mut child =
-            home.command(&[&["mcp"], arguments].concat()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Client { child, input, output, id: 0 }
-    }
-
-    fn say(&mut self, message: &Value) {
-        writeln!(self.input, "{message}").unwrap();
-        self.input.flush().unwrap();
-    }
-
-    fn answer(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no message: {line:?}"))
-    }
-
-    fn ask(&mut self, method: &str, parameters: Value) -> Value {
-        self.id += 1;
-        self.say(&json!({ "jsonrpc": "2.0", "id": self.id, "method": method, "params": parameters }));
-        let answer = self.answer();
-        assert_eq!(answer["id"], self.id, "{answer}");
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        answer["result"].clone()
-    }
-
-    fn call(&mut self, tool: &str, arguments: Value) -> Value {
-        let result = self.ask("tools/call", json!({ "name": tool, "arguments": arguments }));
-        assert_eq!(result["isError"], false, "{tool}: {result}");
-        result["structuredContent"].clone()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn a_client_saves_finds_shows_and_forgets(home: &Home) {
     let mut client = Client::start(home, &[]);

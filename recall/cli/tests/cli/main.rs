@@ -9,6 +9,7 @@ mod home;
 mod hooks;
 mod install;
 mod manual;
+mod memories;
 mod notes;
 mod processes;
 mod sessions;

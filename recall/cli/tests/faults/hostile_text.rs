@@ -26,7 +26,7 @@ fn assert_no_panic(output: &Output, what: &str) {
 }
 
 /// Texts of a kind each, with a word to find those that are stored.
-fn texts() -> Vec<(&'static str, String)> {
+pub(crate) fn texts() -> Vec<(&'static str, String)> {
     vec![
         ("nul", "zebra with a nul \u{0} inside".to_owned()),
         ("right-to-left", "zebra \u{202E}gnp.exe\u{202C} \u{2066}x\u{2069} שלום".to_owned()),

@@ -62,20 +62,160 @@ fn a_home_on_a_disk_that_cannot_be_written_is_named() {
     home.assert_well();
 }
 
+/// The commands of somebody who may read the home at most.
 #[cfg(unix)]
-#[test]
-fn a_home_of_somebody_else_is_named() {
-    let home = Home::new();
-    home.remember("mine");
-    let theirs = nix::unistd::chown(&home.path(), Some(nix::unistd::Uid::from_raw(12_345)), None);
-    if theirs.is_err() {
-        eprintln!("skipped: a_home_of_somebody_else_is_named (only the administrator can give files away)");
-        return;
+mod another_user {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::path::Path;
+    use std::process::{Command, Output};
+
+    use crate::home::Home;
+
+    /// A user and group that own nothing.
+    const NOBODY: u32 = 65_534;
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let output = home.output(&["doctor"]);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("belongs to another user") && said.contains("foreign"), "{said}");
+
+    /// A home, and a copy of the binary that any user can run: the build's own folder may be private.
+    fn home_and_program() -> (Home, std::path::PathBuf) {
+        let home = Home::new();
+        home.remember("a note to read");
+        home.run(&["index", "follow", "--idle", "0"]);
+        let program = home.outside().join("harness");
+        fs::copy(env!("CARGO_BIN_EXE_harness"), &program).unwrap();
+        set_mode(home.outside(), 0o755);
+        (home, program)
+    }
+
+    /// Gives a folder and all in it to a user, with these permissions for folders and files.
+    fn give(folder: &Path, user: u32, [of_folders, of_files]: [u32; 2]) -> bool {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                give(&path, user, [of_folders, of_files]);
+            } else {
+                let _ = chown(&path, Some(user), Some(user));
+                set_mode(&path, of_files);
+            }
+        }
+        set_mode(folder, of_folders);
+        chown(folder, Some(user), Some(user)).is_ok()
+    }
+
+    /// Runs the binary as somebody who is not the administrator: as nobody, where it is he who runs the tests.
+    fn run(home: &Home, program: &Path, arguments: &[&str]) -> Option<Output> {
+        let plain = home.command(arguments);
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            let id = NOBODY.to_string();
+            command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.args(plain.get_args()).current_dir("/").env("HOME", "/nonexistent");
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.output().ok()
+    }
+
+    fn can_be_another(home: &Home, program: &Path, name: &str) -> bool {
+        let works = run(home, program, &["--version"]).is_some_and(|output| output.status.success());
+        if !works {
+            eprintln!("skipped: {name} (no other user can be had here: setpriv)");
+        }
+        works
+    }
+
+    fn user() -> u32 {
+        if nix::unistd::geteuid().is_root() { NOBODY } else { nix::unistd::geteuid().as_raw() }
+    }
+
+    /// Asserts that a command failed with a reason and a hint, or did what it could.
+    fn named(output: &Output, what: &str) -> String {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some() && !errors.contains("panicked"), "{what}: {errors}");
+        if output.status.code() == Some(2) {
+            assert!(errors.contains("error:") && errors.contains("hint:"), "{what}: {errors}");
+        }
+        errors
+    }
+
+    #[test]
+    fn a_read_only_home_of_ones_own_is_named_and_harmed_by_nothing() {
+        let (home, program) = home_and_program();
+        if !can_be_another(&home, &program, "a_read_only_home_of_ones_own_is_named_and_harmed_by_nothing") {
+            return;
+        }
+        let before = fs::read(home.path().join("store.db")).unwrap();
+        give(&home.path(), user(), [0o500, 0o400]);
+        for arguments in [
+            &["remember", "another"][..],
+            &["forget", "0196a1b2"],
+            &["index", "rebuild"],
+            &["recall", "search", "note"],
+            &["recall", "context", "--budget", "300", "a note to read"],
+            &["status"],
+            &["export", "-"],
+            &["serve", "--addr", "127.0.0.1:0"],
+        ] {
+            let output = run(&home, &program, arguments).unwrap();
+            let errors = named(&output, &format!("{arguments:?}"));
+            if ["remember", "index", "serve"].contains(&arguments[0]) {
+                assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+            }
+        }
+        let doctor = run(&home, &program, &["doctor"]).unwrap();
+        let said = String::from_utf8_lossy(&doctor.stdout);
+        assert!(said.contains("read-only") && doctor.status.code() != Some(0), "{said}");
+        // A hook says nothing and stops nobody.
+        let hook = run(&home, &program, &["hook", "claude-code"]).unwrap();
+        assert_eq!(hook.status.code(), Some(0));
+        assert_eq!(fs::read(home.path().join("store.db")).unwrap(), before);
+        give(&home.path(), fs::metadata(home.outside()).unwrap().uid(), [0o700, 0o600]);
+        home.remember("it works again");
+        home.assert_well();
+    }
+
+    #[test]
+    fn a_home_of_somebody_else_is_refused_by_name_and_not_changed() {
+        let name = "a_home_of_somebody_else_is_refused_by_name_and_not_changed";
+        let (home, program) = home_and_program();
+        if !nix::unistd::geteuid().is_root() || !can_be_another(&home, &program, name) {
+            eprintln!("skipped: {name} (only the administrator can give files away)");
+            return;
+        }
+        let before = fs::read(home.path().join("store.db")).unwrap();
+        // Closed to all others, as a home is made; and open for them to read.
+        for modes in [[0o700, 0o600], [0o755, 0o644]] {
+            give(&home.path(), 0, modes);
+            for arguments in [
+                &["remember", "x"][..],
+                &["recall", "search", "note"],
+                &["status"],
+                &["serve", "--addr", "127.0.0.1:0"],
+            ] {
+                let output = run(&home, &program, arguments).unwrap();
+                let errors = named(&output, &format!("{modes:?} {arguments:?}"));
+                if modes[0] == 0o700 || arguments[0] == "remember" {
+                    assert_eq!(output.status.code(), Some(2), "{modes:?} {arguments:?}: {errors}");
+                }
+            }
+            let doctor = run(&home, &program, &["doctor"]).unwrap();
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&doctor.stdout), String::from_utf8_lossy(&doctor.stderr));
+            assert_ne!(doctor.status.code(), Some(0), "{said}");
+        }
+        assert_eq!(fs::read(home.path().join("store.db")).unwrap(), before);
+        // Where one may do everything, `doctor` says whose it is.
+        give(&home.path(), 12_345, [0o700, 0o600]);
+        let output = home.output(&["doctor"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("belongs to another user") && said.contains("foreign"), "{said}");
+    }
 }
 
 #[test]

@@ -6,13 +6,25 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod bit_flips;
+#[path = "../client/mod.rs"]
+mod client;
+mod clocks;
+mod crossings;
+#[cfg(unix)]
+mod doctor;
 #[path = "../home/mod.rs"]
 mod home;
+mod hostile_calls;
 mod hostile_text;
 mod kills;
 mod limits;
 mod ownership;
 mod poison;
+mod secrets;
+#[path = "../server/mod.rs"]
+mod server;
 #[cfg(target_os = "linux")]
 mod system_calls;
 mod tenants;
+mod web;
+mod writers;

@@ -77,7 +77,7 @@ fn a_backup_under_load_restores_to_the_same_answers() {
 }
 
 /// Whether these bytes stand in any file under a folder.
-fn stands_in(folder: &Path, needle: &[u8]) -> Vec<String> {
+pub(crate) fn stands_in(folder: &Path, needle: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();

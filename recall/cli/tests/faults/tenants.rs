@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, id_of, rounds};
 
-fn filled() -> Home {
+/// Two tenants with teams: the same texts, but for one word that tells whose they are.
+pub(crate) fn filled() -> Home {
     let home = Home::new();
     for tenant in ["acme", "globex"] {
         for team in ["", "/red", "/blue"] {
@@ -15,6 +16,7 @@ fn filled() -> Home {
                 let text = format!("the deploy password rotates on day {number} 部署 secretof{tenant}");
                 home.run(&["remember", "--scope", &scope, &text]);
             }
+            home.run(&["remember", "--scope", &scope, "the deploy of the shop waits: the same words everywhere"]);
             let episode = json!({"situation": format!("deploy the shop secretof{tenant}"), "outcome": "success", "reason": format!("secretof{tenant} said so")});
             let file = home.outside().join("episode.json");
             fs::write(&file, episode.to_string()).unwrap();

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response};
@@ -11,9 +12,12 @@ use serde_json::Value;
 
 use crate::home::Home;
 
+/// What starts a server for a test.
+pub(crate) const SERVE: [&str; 4] = ["serve", "--addr", "127.0.0.1:0", "--json"];
+
 /// A server on a home of its own, stopped at the end.
 pub(crate) struct Server {
-    pub(crate) home: Home,
+    pub(crate) home: Arc<Home>,
     pub(crate) child: Child,
     pub(crate) url: String,
     pub(crate) token: String,
@@ -25,9 +29,16 @@ impl Server {
         Server::start_on(Home::new(), &[])
     }
 
-    pub(crate) fn start_on(home: Home, arguments: &[&str]) -> Server {
-        let arguments = [&["serve", "--addr", "127.0.0.1:0", "--json"], arguments].concat();
-        let mut child = home.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    /// A home may have several servers, one after the other.
+    pub(crate) fn start_on(home: impl Into<Arc<Home>>, arguments: &[&str]) -> Server {
+        let home = home.into();
+        let command = home.command(&[&SERVE, arguments].concat());
+        Server::spawn(home, command)
+    }
+
+    /// The same by a command that somebody else put together, with [`SERVE`] in it.
+    pub(crate) fn spawn(home: Arc<Home>, mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no address: {line:?}"));
