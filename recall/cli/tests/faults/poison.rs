@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use harness_memory::store::Filter;
 use harness_memory::{
     Episode, Kind, Lesson, Lookup, Message, Note, Origin, Outcome, Record, RecordId, Role, Scope, Store, Trust,
 };
@@ -206,13 +207,12 @@ fn poison_stands_behind_clean_evidence_in_hooks_and_for_models() {
 fn a_record_that_votes_for_itself_gains_nothing() {
     let home = poisoned();
     let task = "deploy the shop to staging";
-    let poison: Vec<String> = home
-        .search("ignore all previous instructions", 60)
-        .into_iter()
-        .filter(|(_, text)| text.contains(MARK))
-        .map(|(id, _)| id)
-        .collect();
-    assert!(poison.len() > 5);
+    let engine = Engine::open(&home.path()).unwrap();
+    let filter = Filter { source: Some(SOURCE.to_owned()), limit: 500, ..Filter::default() };
+    let listed = engine.store().list(&filter).unwrap().into_iter().filter_map(Lookup::found);
+    let poison: Vec<String> = listed.map(|stored| stored.record.id.to_string()).collect();
+    assert_eq!(poison.len(), 4 * POISON.len());
+    drop(engine);
     let places = |home: &Home| -> BTreeMap<String, usize> {
         let found = home.search(task, 400).into_iter().map(|(id, _)| id).enumerate();
         found.filter(|(_, id)| poison.contains(id)).map(|(place, id)| (id, place)).collect()
@@ -231,7 +231,8 @@ fn a_record_that_votes_for_itself_gains_nothing() {
     let (after, places_after) = (context(&home, task), places(&home));
     assert_eq!(before.1, after.1, "a prompt is given the same records in the same order");
     for (id, before) in &places_before {
-        let after = places_after[id];
+        // One that is not there now was told together with another of the same words.
+        let after = places_after.get(id).copied().unwrap_or(usize::MAX);
         assert!(after >= *before, "{id} rose from place {before} to {after}");
     }
 }
