@@ -199,9 +199,13 @@ fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
         };
         // Of equals the first: the last of them in reverse order.
         let best = left.iter().map(worth).enumerate().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
-        match best {
-            Some((at, worth)) if worth >= bar(&hits[left[at]], weights) => chosen.push(left.remove(at)),
-            _ => break,
+        let Some((at, worth)) = best else { break };
+        // What is left is worth less, but may be of a kind that needs less.
+        let hit = left.remove(at);
+        let turns = chosen.iter().filter(|&&other| hits[other].kind == Kind::Message).count();
+        let fits = hits[hit].kind != Kind::Message || turns < weights.context_messages;
+        if fits && worth >= bar(&hits[hit], weights) {
+            chosen.push(hit);
         }
     }
     chosen.sort_unstable();
@@ -213,7 +217,11 @@ const LESSON_SHARE: f32 = 0.4;
 
 /// What a hit must be worth to be said.
 fn bar(hit: &Hit, weights: &Weights) -> f32 {
-    if hit.kind == Kind::Lesson { LESSON_SHARE * weights.worth_saying } else { weights.worth_saying }
+    match hit.kind {
+        Kind::Lesson => LESSON_SHARE * weights.worth_saying,
+        Kind::Message => weights.message_worth_saying,
+        Kind::Episode | Kind::Note => weights.worth_saying,
+    }
 }
 
 /// All that a hit tells: of an episode also which way was gone, and what came of it. The same task tried in two ways is

@@ -98,7 +98,8 @@ pub(crate) fn fuse(
     weights: &Weights,
 ) -> Fused {
     let meant = &said.meant.found.candidates;
-    let text_weight = text_weight(&text, rarest, weights);
+    // Text yields to what is known to have a meaning, and to nothing else.
+    let text_weight = 1.0 - said.proven * (1.0 - text_weight(&text, rarest, weights));
     let evidence = evidence(said, agreed, weights);
     let measure = Measure::of(said, weights.meaning * evidence, weights);
     let in_text = Scale::of(&text, 0.0);
@@ -253,6 +254,11 @@ mod tests {
         Said::for_tests(Meant { found, background, passages: 1_000 }, understood, 384)
     }
 
+    fn proven(mut said: Said) -> Said {
+        said.proven = 1.0;
+        said
+    }
+
     fn fused(candidates: Vec<Candidate>, said: &Said, only_text: bool) -> Vec<Proposal> {
         let text = Worded { candidates, rarest: 4.0 };
         fuse(text, said, &FxHashMap::default(), 0.0, only_text, &Weights::default()).proposals
@@ -273,8 +279,10 @@ mod tests {
 
     #[test]
     fn text_that_covers_little_of_the_question_yields_to_meaning() {
-        let text = vec![candidate(1, 3.0, 0.1), candidate(2, 2.9, 0.1)];
-        assert_eq!(order(text, &said(&[(7, 0.8), (2, 0.5)], 1.0))[0], 7);
+        let text = || vec![candidate(1, 3.0, 0.1), candidate(2, 2.9, 0.1)];
+        let near = || said(&[(7, 0.8), (2, 0.5)], 1.0);
+        assert_eq!(order(text(), &proven(near()))[0], 7);
+        assert_eq!(order(text(), &near())[0], 1, "nothing shows that what is near means anything");
     }
 
     #[test]

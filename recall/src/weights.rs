@@ -78,12 +78,15 @@ pub struct Weights {
     pub confidence_meaning: [f32; 2],
     /// Below this confidence a context says nothing.
     pub silence: f32,
-    /// An item of a context is worth saying when it has at least this share of the best one's score. LoCoMo, 1,000 tokens,
-    /// gold in a thousand tokens and share of all gold: the ten best as they come 1.07 and .75; .3 and eight items 1.16 and
-    /// .72; .4 and six items 1.42 and .69.
+    /// An item of a context is worth saying when it has at least this share of the best one's score.
     pub worth_saying: f32,
+    /// The same for a turn of a conversation, of which there are many on every topic.
+    pub message_worth_saying: f32,
     /// The most items of a context: a few good ones help, many distract.
     pub context_items: usize,
+    /// The most turns of conversations among them. LoCoMo, 1,000 tokens, gold in a thousand tokens and share of all gold:
+    /// the ten best as they come 1.07 and .75; eight that are worth .3 1.16 and .72, eight worth .5 1.30 and .70.
+    pub context_messages: usize,
     /// What an item loses of its worth when another says all of it.
     pub redundancy: f32,
     /// Candidates asked of each arm.
@@ -148,8 +151,10 @@ impl Default for Weights {
             confidence_hybrid: [-10.4, 5.5, 1.5, 1.5, 9.9],
             confidence_meaning: [-5.5, 12.0],
             silence: 0.3,
-            worth_saying: 0.4,
-            context_items: 6,
+            worth_saying: 0.3,
+            message_worth_saying: 0.5,
+            context_items: 8,
+            context_messages: 6,
             redundancy: 0.8,
             candidates: 120,
             situation: 1.0,

@@ -100,7 +100,7 @@ pub fn examine(embedder: &dyn Embedder) -> Result<f32> {
     let asked = |code: &&str| if codes.is_empty() { *code == "en" } else { codes.contains(code) };
     let mut marks = Vec::new();
     for (_, pairs) in LANGUAGES.iter().filter(|(code, _)| asked(code)) {
-        marks.push(mark(share_right(embedder, *pairs)?));
+        marks.push(mark(share_right(embedder, pairs)?));
     }
     Ok(if marks.is_empty() { 0.0 } else { marks.iter().sum::<f32>() / marks.len() as f32 })
 }

@@ -180,7 +180,9 @@ impl<'t> Front<'t> {
 }
 
 fn plain(value: &str) -> &str {
-    value.trim().trim_matches(['"', '\''])
+    let value = value.trim();
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(value)
 }
 
 /// A part of a file, with the headings that it stands under.

@@ -401,6 +401,7 @@ impl<'t> Value<'t> {
     }
 }
 
+/// Where a quoted value ends: at its quote, or with the text where that was cut off within the value.
 fn closing_quote(text: &[u8], start: usize, quote: u8, escapes: usize) -> Option<usize> {
     let reach = text.len().min(start + VALUE_BYTES_MAX);
     let mut slashes = 0;
@@ -414,7 +415,7 @@ fn closing_quote(text: &[u8], start: usize, quote: u8, escapes: usize) -> Option
             _ => slashes = 0,
         }
     }
-    None
+    (start < reach && reach == text.len() && text[start..].iter().all(|&byte| is_bare(byte))).then_some(reach)
 }
 
 /// Bytes of an unquoted value. Delimiters of shells, URLs, JSON and markup end it.

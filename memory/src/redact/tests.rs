@@ -57,6 +57,15 @@ fn a_secret_access_key_is_found_beside_its_id() {
 }
 
 #[test]
+fn a_value_whose_quote_was_cut_off_with_the_text_is_one() {
+    let secret = noise(ALNUM, 32, 9);
+    for text in [format!("apiKey = '{secret}"), format!("export API_KEY=\"{secret}")] {
+        let found = Redactor::default().redact(&text);
+        assert!(!found.text().contains(&secret), "{}", found.text());
+    }
+}
+
+#[test]
 fn ordinary_text_is_left_alone() {
     let hash = noise(HEX, 64, 5);
     let uuid = "550e8400-e29b-41d4-a716-446655440000";

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::{DATABASE_FILE, head};
@@ -104,7 +104,9 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, StoreId)> {
     if version > SUPPORTED {
         return Err(Error::TooNew { path, found: version, supported: SUPPORTED });
     }
-    if is_new || version < SUPPORTED {
+    // Whoever made it may have been ended between its tables and its name, or is between them now.
+    let unfinished = version == SUPPORTED && is_unfinished(&connection)?;
+    if is_new || version < SUPPORTED || unfinished {
         // One process at a time: the others wait here and then find the work done.
         let lock_path = folder.join("migrate.lock");
         let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
@@ -179,13 +181,25 @@ fn migrate(connection: &mut Connection, folder: &Path) -> Result<()> {
         rusqlite_migration::Error::RusqliteError { err, .. } => Error::Sqlite { doing, source: err },
         other => Error::Refused { reason: format!("cannot {doing}: {other}") },
     })?;
-    let set_up = || -> rusqlite::Result<()> {
+    // A store that holds something and has lost its name is damaged, and gets no other.
+    if !is_unfinished(connection)? {
+        return Ok(());
+    }
+    let mut set_up = || -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let id = StoreId::new();
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [id.as_bytes()])?;
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', 1)", [])?;
-        Ok(())
+        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [id.as_bytes()])?;
+        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', 1)", [])?;
+        transaction.commit()
     };
     set_up().map_err(Error::sqlite("name the new store"))
+}
+
+/// Whether this is a store that nothing was written to and that lacks its name or its epoch.
+fn is_unfinished(connection: &Connection) -> Result<bool> {
+    let query = "SELECT (SELECT count(*) FROM meta WHERE name IN ('store', 'epoch')) < 2
+        AND NOT EXISTS (SELECT 1 FROM changes) AND NOT EXISTS (SELECT 1 FROM records)";
+    connection.query_row(query, [], |row| row.get(0)).map_err(Error::sqlite("look whether the store is finished"))
 }
 
 fn store_id(connection: &Connection) -> Result<Option<StoreId>> {

@@ -7,8 +7,8 @@ mod home;
 mod server;
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,11 +162,11 @@ fn eight_writers_by_every_way_in_lose_nothing_and_readers_see_each_write_at_once
 
 #[test]
 fn what_a_server_acknowledged_is_there_whenever_it_is_killed() {
-    let mut home = Some(Home::new());
+    let home = Arc::new(Home::new());
     let mut acknowledged = BTreeSet::new();
     let mut dice = 5_u64;
     for round in 0..rounds(6, 50) {
-        let mut server = Server::start_on(home.take().unwrap(), &[]);
+        let mut server = Server::start_on(Arc::clone(&home), &[]);
         let kept = Mutex::new(BTreeSet::new());
         let told = AtomicBool::new(false);
         thread::scope(|threads| {
@@ -212,14 +212,12 @@ fn what_a_server_acknowledged_is_there_whenever_it_is_killed() {
         });
         let _ = server.child.wait();
         acknowledged.extend(kept.into_inner().unwrap());
-        let next = std::mem::replace(&mut server.home, Home::new());
-        let there = next.notes();
+        let there = home.notes();
         let lost: Vec<_> = acknowledged.difference(&there).collect();
         assert!(lost.is_empty(), "round {round} lost {lost:?}");
-        home = Some(next);
     }
     println!("{} acknowledged writes", acknowledged.len());
-    home.unwrap().assert_well();
+    home.assert_well();
 }
 
 #[test]
