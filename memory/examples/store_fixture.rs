@@ -4,7 +4,7 @@
 //! It makes `vN.db.zst`, the database, and `vN.jsonl`, what the store answers: all kinds of records, a session, tags,
 //! a record that replaces another, one that was forgotten, one that was purged, an exposure and a run that ended; from
 //! version 2 on what kind of task the exposure was for and a record whose credit starts anew, from version 3 on how far
-//! a transcript was read. A fixture of a released version is never made anew: it is what people have on their disks.
+//! a transcript was read, from version 4 on a turn that was said twice. A fixture of a released version is never made anew: it is what people have on their disks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,6 +39,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("version {version}: {} records, {} bytes packed", lines.len(), packed.len());
     Ok(())
 }
+
+/// Long enough that a store keeps it once.
+const SAID_TWICE: &str = "The deploy waits until a connection is free. There are fifty of them, the job wants sixty, and \
+    the report of the night holds ten until it ends. Either the pool grows to eighty or the report runs an hour earlier.";
 
 fn fill(store: &SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
     let (ana, shop) = (Scope::parse("ana")?, Scope::parse("ana/shop-1a2b3c4d")?);
@@ -110,6 +114,19 @@ fn fill(store: &SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
     let (forgotten, purged) = (note("a note that was forgotten"), note("a note that is gone for good"));
     let (forget, purge, shown) = (forgotten.id, purged.id, newer.id);
     records.extend([old, newer, forgotten, purged]);
+    for position in 4_u32..6 {
+        records.push(Record {
+            session: Some("5f0c2a71-77d3-4f0e-9d3b-0a4a3c1f2b6e".to_owned()),
+            key: Some(format!("7808063b-effa-4a2b-8cfe-f99c350aedf{position}")),
+            created_at: started + SignedDuration::from_secs(60 * i64::from(position)),
+            ..Record::new(
+                ana.child_named("shop"),
+                "claude-code",
+                Origin::Agent,
+                Message::new(Role::Assistant, position, SAID_TWICE),
+            )
+        });
+    }
 
     let intake = Intake::new();
     let admitted = records.into_iter().map(|record| intake.admit_one(record)).collect::<Result<Vec<_>, _>>()?;

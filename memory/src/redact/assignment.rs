@@ -30,6 +30,9 @@ const PASSWORD_BYTES_MIN: usize = 6;
 /// The least bytes of another secret.
 const SECRET_BYTES_MIN: usize = 12;
 
+/// A word with runs of capitals in it is none of a name's from this length on, in bytes.
+const CROWDED_BYTES_MIN: usize = 24;
+
 /// Words after the name's decisive word that do not change what it is: `DB_PASSWORD_PROD`.
 const SUFFIXES: &str = "\
     prod production dev development staging stage old new value base64 b64 string str raw env 1 2 3";
@@ -386,7 +389,7 @@ impl<'t> Value<'t> {
         let bytes = self.bytes();
         let mixed = bytes.len() >= SECRET_BYTES_MIN && changes(bytes) >= 3 && !is_word_path(bytes);
         let cased = || bytes.len() >= 20 && !bytes.contains(&b'.') && humps(bytes) * 3 >= bytes.len();
-        (mixed || cased()) && self.is_plain()
+        (mixed || cased() || is_crowded(bytes)) && self.is_plain()
     }
 
     /// A bare value that source code would write: a call, an index, a path, a reference.
@@ -505,6 +508,18 @@ fn is_word_path(value: &[u8]) -> bool {
         words += usize::from(!word.is_empty());
     }
     words >= 2
+}
+
+/// Whether a long word of letters and digits has several runs of capitals among small letters, as a generator throws
+/// them and no name has them: `kvm704CdMKbmjbGCFjICUZAqral`.
+fn is_crowded(value: &[u8]) -> bool {
+    let runs = value.chunk_by(|a, b| a.is_ascii_uppercase() == b.is_ascii_uppercase());
+    let capitals = runs.filter(|run| run.len() >= 2 && run[0].is_ascii_uppercase()).count();
+    value.len() >= CROWDED_BYTES_MIN
+        && capitals >= 3
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn has_letter(value: &[u8]) -> bool {

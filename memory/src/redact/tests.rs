@@ -57,6 +57,12 @@ fn a_secret_access_key_is_found_beside_its_id() {
 }
 
 #[test]
+fn a_generated_value_with_its_digits_in_one_place_is_one() {
+    let secret = "kvm704276CdMKbmjbGCFjICUZAqralDT";
+    assert_redacted(&format!("client_secret={secret}&grant_type=x"), secret, "secret");
+}
+
+#[test]
 fn a_value_whose_quote_was_cut_off_with_the_text_is_one() {
     let secret = noise(ALNUM, 32, 9);
     for text in [format!("apiKey = '{secret}"), format!("export API_KEY=\"{secret}")] {

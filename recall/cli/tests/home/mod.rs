@@ -59,7 +59,8 @@ impl Home {
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?} ended with {}: {errors}", output.status);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arguments:?} ended with {}: {errors}{said}", output.status);
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -118,6 +119,11 @@ impl Home {
     /// Asserts that the log has no gap and that `doctor` finds nothing wrong.
     pub(crate) fn assert_well(&self) {
         self.assert_no_gap();
+        // An index that somebody is making just now is soon there; what is damaged stays so.
+        let patience = std::time::Instant::now();
+        while !self.output(&["doctor"]).status.success() && patience.elapsed() < std::time::Duration::from_secs(20) {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
         self.run(&["doctor"]);
     }
 
