@@ -10,7 +10,7 @@
 //! - [`hooks`]: what the hooks of coding tools are answered
 //! - [`install`]: setting a coding tool up, and taking that back
 //! - [`serve`], [`mcp`]: the memory over HTTP, and for clients of the Model Context Protocol
-//! - [`unit`]: the system's own keeper of services, which keeps a server running
+//! - [`mod@unit`]: the system's own keeper of services, which keeps a server running
 //! - [`follower`], [`interrupt`]: life beside other processes
 
 mod app;
