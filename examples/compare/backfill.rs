@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness_examples::generate::Maker;
+use harness_examples::generate::{Maker, fill};
 use harness_examples::measure::percentiles;
 use harness_index::embed::source::ModelFiles;
-use harness_memory::{Message, Mode, Origin, Query, ReadSet, Record, Role, Scope, Store};
+use harness_memory::{Mode, Query, ReadSet};
 use harness_recall::Engine;
 use harness_recall::models::model_folder;
 use serde_json::Value;
@@ -39,16 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::open(home.path())?;
     ModelFiles::open(&[Path::new(&model)])?.install(&model_folder(home.path(), "model"), "model", &[])?;
     let mut maker = Maker::new(5);
-    for batch in 0..messages.div_ceil(1_000) {
-        let batch = (0..1_000).map(|at| {
-            let (made, position) = (maker.message(), batch * 1_000 + at);
-            let message = Message::new(made.role.parse().unwrap_or(Role::User), position, made.text);
-            let mut record = Record::new(Scope::root(), "made-up", Origin::User, message);
-            record.session = Some(format!("session-{}", position / 40));
-            engine.intake().admit_one(record)
-        });
-        engine.store().put(batch.collect::<Result<_, _>>()?)?;
-    }
+    fill(&engine, &mut maker, messages)?;
     let command = |arguments: &[&str]| {
         let mut command = Command::new(&harness);
         command.env("HARNESS_HOME", home.path()).args(arguments).stderr(Stdio::null());

@@ -11,9 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use harness_examples::generate::Maker;
+use harness_examples::generate::{self, Maker};
 use harness_examples::measure::percentiles;
-use harness_memory::{Message, Origin, Record, Role, Scope, Store};
 use harness_recall::Engine;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -78,16 +77,7 @@ fn say(name: &str, times: &mut [f64]) {
 
 fn fill(home: &Path, records: u32, maker: &mut Maker) -> Result<(), Failure> {
     let engine = Engine::open(home)?;
-    for batch in 0..records.div_ceil(1_000) {
-        let batch = (0..1_000).map(|at| {
-            let (made, position) = (maker.message(), batch * 1_000 + at);
-            let message = Message::new(made.role.parse().unwrap_or(Role::User), position, made.text);
-            let mut record = Record::new(Scope::root(), "made-up", Origin::User, message);
-            record.session = Some(format!("session-{}", position / 40));
-            engine.intake().admit_one(record)
-        });
-        engine.store().put(batch.collect::<Result<_, _>>()?)?;
-    }
+    generate::fill(&engine, maker, records)?;
     engine.catch_up(&mut |_, _| true)?;
     Ok(())
 }

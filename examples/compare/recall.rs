@@ -5,10 +5,10 @@
 
 use std::error::Error;
 
-use harness_examples::generate::Maker;
+use harness_examples::generate::{Maker, fill};
 use harness_examples::measure::{best_of_three, percentiles};
 use harness_index::{Index, Search, TextIndex};
-use harness_memory::{Message, Mode, Origin, Query, ReadSet, Record, Role, Scope, Store};
+use harness_memory::{Mode, Query, ReadSet};
 use harness_recall::Engine;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,16 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let home = tempfile::tempdir()?;
     let engine = Engine::open(home.path())?;
     let mut maker = Maker::new(5);
-    for batch in 0..records.div_ceil(1_000) {
-        let batch = (0..1_000).map(|at| {
-            let (made, position) = (maker.message(), batch * 1_000 + at);
-            let message = Message::new(made.role.parse().unwrap_or(Role::User), position, made.text);
-            let mut record = Record::new(Scope::root(), "made-up", Origin::User, message);
-            record.session = Some(format!("session-{}", position / 40));
-            engine.intake().admit_one(record)
-        });
-        engine.store().put(batch.collect::<Result<_, _>>()?)?;
-    }
+    fill(&engine, &mut maker, records)?;
     engine.catch_up(&mut |_, _| true)?;
     let index = TextIndex::new(&home.path().join("index"));
     let everything = ReadSet::everything();

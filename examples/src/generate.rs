@@ -7,6 +7,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use harness_memory::{Message, Origin, Record, Role, Scope, Store};
+use harness_recall::Engine;
+
 const ENGLISH: &str = "the to a of and in is it that we for this on with be as are not can if the file test error run \
 build change add fix function value when from should now but use call type new check line first all then there also \
 have return which so no into code server database request response cache key user token config path module version \
@@ -29,6 +32,28 @@ const CHINESE: &str = "的 是 了 我们 这个 一下 需要 可以 没有 问
 令牌 会话 用户 订单 支付 退款 库存 商品 发票 税率 报表 统计 监控 告警 延迟 吞吐 线程 死锁 队列 消息 消费者 生产者 集群 节点 副本 \
 主从 切换 网关 负载均衡 证书 加密 签名 防火墙 容器 镜像 流水线 灰度 发布 热修复 需求 排期 里程碑 客户 会议 文档 方案 架构 性能 \
 优化 内存 泄漏 磁盘 空间 网络 抖动 依赖 升级 兼容 回归 覆盖率 用例 断言 模拟 环境 变量 密钥 定时任务 批处理 窗口 阈值 限流 熔断";
+
+/// Records that are made and stored at a time.
+const BATCH: u32 = 1_000;
+
+/// Turns of one made-up session.
+const SESSION_TURNS: u32 = 40;
+
+/// Stores so many made-up messages, in sessions of forty turns, and indexes nothing. The number is rounded up to a
+/// whole thousand.
+pub fn fill(engine: &Engine, maker: &mut Maker, records: u32) -> Result<(), harness_memory::Error> {
+    for batch in 0..records.div_ceil(BATCH) {
+        let batch = (0..BATCH).map(|at| {
+            let (made, position) = (maker.message(), batch * BATCH + at);
+            let message = Message::new(made.role.parse().unwrap_or(Role::User), position, made.text);
+            let mut record = Record::new(Scope::root(), "made-up", Origin::User, message);
+            record.session = Some(format!("session-{}", position / SESSION_TURNS));
+            engine.intake().admit_one(record)
+        });
+        engine.store().put(batch.collect::<Result<_, _>>()?)?;
+    }
+    Ok(())
+}
 
 /// A small, fast random generator (splitmix64: Steele, Lea and Flood, 2014).
 pub struct Dice(u64);

@@ -175,14 +175,9 @@ impl Engine {
         self.meaning.in_use().map_err(|reason| Error::Model { reason })
     }
 
-    /// The same with a reranker, which reads the first [`rerank::RERANKED_MAX`](crate::rerank::RERANKED_MAX) of each answer
-    /// again. What it has not read when the deadline passes is answered in the order without it, and that is said.
-    pub fn with_reranker(self, reranker: Arc<dyn Reranker>, deadline: Duration) -> Engine {
-        self.rerank_with(reranker, deadline);
-        self
-    }
-
-    /// Gives it a reranker from now on. The first one stays.
+    /// Gives it a reranker from now on, which reads the first [`rerank::RERANKED_MAX`](crate::rerank::RERANKED_MAX) of each
+    /// answer again. What it has not read when the deadline passes is answered in the order without it, and that is said.
+    /// The first one that is given stays.
     pub fn rerank_with(&self, reranker: Arc<dyn Reranker>, deadline: Duration) {
         let _ = self.reranking.set(Reranking { reranker, deadline });
     }

@@ -11,7 +11,8 @@
 //! - `situations`, `outcome`, `current`, `credit`: what was tried in one situation, what worked, what is true now, what
 //!   runs say about a record; [`weights`]: how much each part of ranking counts
 //! - [`rerank`]: a closer reading of the head, where a reranker is given
-//! - `copies`: one statement told often is one hit; `repeats`: exact ones, as the store counts them; `confidence`: how sure recall is
+//! - `copies`: one statement told often is one hit; `repeats`: exact ones, as the store counts them
+//! - `confidence`: how sure recall is
 //! - `hit`: a ranked record as the hit that is answered
 //! - `context`: packing an answer into a prompt; [`tokens`]: how much room that takes
 //! - [`local`]: the [`harness_memory::Memory`] handle over an engine of this process

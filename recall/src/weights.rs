@@ -62,7 +62,8 @@ pub struct Weights {
     /// The power that nearness is raised to, from what is near on average (0) to the nearest (1): a conversation is about
     /// something, and most of it is somewhat near. Paraphrases among 2,000 messages, MRR: .69 with 1, .73 with 2.
     pub meaning_sharpness: f32,
-    /// For an embedder whose exam did not show that it knows what it says: from how many standard deviations beyond chance the nearest in meaning says something, and from how many all.
+    /// For an embedder whose exam did not show that its space has a meaning: from how many standard deviations beyond
+    /// chance the nearest says something, and from how many all.
     pub standing_out: [f32; 2],
     /// The same where both arms agree that the space has a meaning for this question.
     pub standing_out_agreed: [f32; 2],

@@ -5,7 +5,8 @@
 //! cargo run --release -p harness-index --example vector_bench -- cells low-rank 1000000
 //! ```
 //!
-//! `cells` leaves the index in a folder that it is given, for `examples/compare/routing`; `peers` writes its data to a folder, for the comparison in `examples/compare/vectors`.
+//! `cells` leaves the index in a folder that it is given, for `examples/compare/routing`; `peers` writes its data to a
+//! folder, for the comparison in `examples/compare/vectors`.
 //!
 //! Times are CPU times of the one thread that does the work, medians over queries.
 

@@ -63,12 +63,11 @@ pub struct KnownModel {
 
 /// The models whose files are pinned: weights with one of these sums must come with the others.
 ///
-/// The first was summed from the file itself. The others' sums are what public programs that pin the same files of
-/// the model hub state, each found in at least two that know nothing of each other: for multilingual-e5-small (hub
-/// revision 614241f622f5) Typvia's `MODEL_FILES` and a reader's `pinned_file_sha256`, "verified against the
-/// LFS-published digest"; for paraphrase-multilingual-MiniLM-L12-v2 (e8f8c211226b) and bge-small-en-v1.5
-/// (5c38ec7c405e) several. A hub's own sum is verified too, for every file that it states one of; so a sum here can
-/// refuse a file, never let one through.
+/// The first was summed from the file itself. The others' sums are what public programs state that pin the same files of
+/// the model hub, each found in at least two of them (which may have copied it from each other): multilingual-e5-small at
+/// revision 614241f622f5, paraphrase-multilingual-MiniLM-L12-v2 at e8f8c211226b, bge-small-en-v1.5 at 5c38ec7c405e. The
+/// hub's own sum is verified too, for every file that it states one of; so a sum here can refuse a file, never let one
+/// through.
 pub const KNOWN_MODELS: &[KnownModel] = &[
     KnownModel {
         name: "all-MiniLM-L6-v2",

@@ -4,7 +4,8 @@
 //! - [`app`]: what a command is given: home, settings, clock, terminal, engine
 //! - [`commands`]: one file a command; [`eval`] and [`demo`]: the two that are larger
 //! - [`settings`], [`project`], [`when`]: what is read from files, folders and words
-//! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs; [`log`]: what is logged and traced
+//! - [`output`], [`render`], [`progress`], [`report`]: what is written for people and programs
+//! - [`log`]: what is logged and traced
 //! - [`exclusions`]: what a person does not want to have remembered
 //! - [`audit`]: what a memory is full of, ours or another tool's
 //! - [`hooks`]: what the hooks of coding tools are answered

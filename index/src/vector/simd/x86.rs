@@ -105,6 +105,7 @@ fn one_avx2(query: &[i8], row: &[i8]) -> i32 {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn load256<Byte>(bytes: &[Byte; LANES]) -> (__m256i, __m256i) {
+    const { assert!(size_of::<Byte>() == 1) };
     let pointer = bytes.as_ptr().cast::<__m256i>();
     // SAFETY: the array holds 64 bytes, and the loads need no alignment.
     unsafe { (_mm256_loadu_si256(pointer), _mm256_loadu_si256(pointer.add(1))) }
@@ -315,6 +316,7 @@ fn one_vnni(query: &[i8], row: &[i8], offset: i32) -> i32 {
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn load512<Byte>(bytes: &[Byte; LANES]) -> __m512i {
+    const { assert!(size_of::<Byte>() == 1) };
     // SAFETY: the array holds 64 bytes, and the load needs no alignment.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }

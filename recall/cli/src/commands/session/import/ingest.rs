@@ -1,6 +1,13 @@
 //! From an importer's items to records in the store.
+//!
+//! - here: which files are read, from where, and what is known of their sessions
+//! - `episodes`: the episode of a session, as far as it is read
+//! - [`writing`]: what waits for the store, and what an import came to
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod episodes;
+mod writing;
+
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,25 +15,16 @@ use std::path::Path;
 use anyhow::Context;
 use harness_memory::import::fold::Fold;
 use harness_memory::import::{Importer, Item, Report};
-use harness_memory::intake::Admission;
-use harness_memory::scope::Readable;
-use harness_memory::store::{Filter, Order, PUT_RECORDS_MAX, READ_ROWS_MAX, Reading, ReadingPlace};
-use harness_memory::{
-    Admitted, Body, Intake, Kind, Lookup, Origin, Put, ReadSet, Record, RecordId, Scope, Session, Store, Stored,
-};
+use harness_memory::store::{PUT_RECORDS_MAX, Reading, ReadingPlace};
+use harness_memory::{Body, Intake, Record, Scope, Session, Store};
 use harness_recall::Engine;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
+use self::writing::Waiting;
 use crate::app::App;
 use crate::exclusions::Exclusions;
 
-/// The most problems that are kept for the report; all are counted.
-const PROBLEMS_KEPT_MAX: usize = 100;
-
-/// How many of a session's episodes are looked at for the one that a new one replaces: a session that was
-/// resumed in other files has one a file.
-const EPISODES_COMPARED_MAX: usize = 100;
+pub(crate) use self::writing::Tally;
 
 /// How many sessions of a transcript are noted with how far it was read: a file that is appended to holds one
 /// and its subagents.
@@ -37,62 +35,6 @@ const CLAUDE_CODE: &str = "claude-code";
 
 /// How many messages are remembered for such titles: a bound for memory, far above what people have.
 const KEYS_MAX: usize = 500_000;
-
-/// How many versions of a message are looked through for the one that stands.
-const VERSIONS_MAX: usize = 64;
-
-/// What an import came to.
-#[derive(Default, Serialize)]
-pub(crate) struct Tally {
-    pub(crate) files: u64,
-    pub(crate) files_failed: u64,
-    /// Files that were read before and are as they were.
-    pub(crate) files_unchanged: u64,
-    pub(crate) bytes: u64,
-    pub(crate) sessions: u64,
-    pub(crate) messages_read: u64,
-    pub(crate) messages_new: u64,
-    pub(crate) messages_known: u64,
-    /// Messages that took the place of an earlier version of themselves.
-    pub(crate) messages_changed: u64,
-    /// Messages that their tool took back.
-    pub(crate) messages_withdrawn: u64,
-    pub(crate) episodes_new: u64,
-    pub(crate) episodes_known: u64,
-    /// Secrets that were replaced in what was added, by rule.
-    pub(crate) redactions: BTreeMap<&'static str, usize>,
-    /// Blocks of recall's own making that were left out, messages that held nothing else among them.
-    pub(crate) echoes: u64,
-    /// Messages of sessions that are excluded.
-    pub(crate) excluded: u64,
-    /// Messages that were cut.
-    pub(crate) cut: u64,
-    /// The first things that could not be read, as `file:line: reason`.
-    pub(crate) problems: Vec<String>,
-    pub(crate) problems_total: u64,
-}
-
-impl Tally {
-    /// Whether anything was added or changed.
-    pub(crate) fn wrote(&self) -> bool {
-        self.messages_new + self.messages_changed + self.messages_withdrawn + self.episodes_new > 0
-    }
-
-    fn problem(&mut self, what: impl FnOnce() -> String) {
-        self.problems_total += 1;
-        if self.problems.len() < PROBLEMS_KEPT_MAX {
-            self.problems.push(what());
-        }
-    }
-}
-
-/// A record on its way, with what the intake replaced in it.
-struct Waiting {
-    record: Admitted,
-    redactions: BTreeMap<&'static str, usize>,
-    /// Whether it takes the place of what stands under its key with other content.
-    rewrites: bool,
-}
 
 /// What is known of a session while it is read.
 struct State {
@@ -357,10 +299,7 @@ impl<'a> Ingest<'a> {
             None => {
                 let scope = self.scope_of(&session);
                 let session = Session { scope, ..session };
-                let excluded = self.exclusions.excludes_session(&session).is_some();
-                self.states.push(State::new(session, excluded));
-                self.sessions.insert(name, self.states.len() - 1);
-                self.states.len() - 1
+                self.begin(name, session)
             }
         };
         if !self.states[place].excluded {
@@ -375,15 +314,18 @@ impl<'a> Ingest<'a> {
         let name = (session.source.clone(), session.id.clone());
         let place = match self.sessions.get(&name) {
             Some(place) => *place,
-            None => {
-                let excluded = self.exclusions.excludes_session(&session).is_some();
-                self.states.push(State::new(session, excluded));
-                self.sessions.insert(name, self.states.len() - 1);
-                self.states.len() - 1
-            }
+            None => self.begin(name, session),
         };
         self.states[place].first_position = None;
         self.met.insert(place);
+    }
+
+    /// The place of a session that was not met before.
+    fn begin(&mut self, name: (String, String), session: Session) -> usize {
+        let excluded = self.exclusions.excludes_session(&session).is_some();
+        self.states.push(State::new(session, excluded));
+        self.sessions.insert(name, self.states.len() - 1);
+        self.states.len() - 1
     }
 
     /// The scope that was asked for, else the project of the session's folder, else the person's own.
@@ -427,104 +369,6 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    /// Draws the episode of a session as far as it is read.
-    ///
-    /// Its key names the last message, so that reading the same again adds nothing; when the session has
-    /// gone on since, the new episode replaces the one that stood there, and keeps what somebody said of it.
-    fn episode(&mut self, place: usize, path: &Path) -> anyhow::Result<()> {
-        let state = &mut self.states[place];
-        let mut fold = std::mem::take(&mut state.fold);
-        let Some(mut key) = state.last_key.take() else { return Ok(()) };
-        // Read on from its middle: what came before is in the store.
-        let went_on = std::mem::take(&mut state.went_on);
-        let read_on = state.first_position.take().is_some_and(|first| first > 0) && self.resumed;
-        if (went_on || read_on) && self.engine.is_some() {
-            let Some(whole) = self.folded(place)? else { return Ok(()) };
-            (fold, key) = whole;
-        }
-        let Some(episode) = fold.finish() else { return Ok(()) };
-        let state = &self.states[place];
-        let session = &state.session;
-        let key = format!("episode of {key}");
-        let at = session.ended_at.or(state.last_at).unwrap_or(self.app.now);
-        let mut record = Record::new(session.scope.clone(), session.source.clone(), Origin::Agent, episode);
-        record.session = Some(session.id.clone());
-        record.created_at = at;
-        record.key = Some(key);
-        if let Some(before) = self.episode_before(&record)? {
-            record.replaces = Some(before.id);
-            record.pinned = before.pinned;
-            record.tags = before.tags;
-            if let (Body::Episode(new), Body::Episode(old)) = (&mut record.body, before.body) {
-                if old.outcome_said {
-                    (new.outcome, new.reason, new.outcome_said) = (old.outcome, old.reason, true);
-                }
-                new.lesson = old.lesson;
-            }
-        }
-        self.admit(record, path);
-        Ok(())
-    }
-
-    /// Draws the episodes of all sessions of a file that went on while nobody drew them.
-    fn settle(&mut self, path: &Path) -> anyhow::Result<()> {
-        for place in self.met.clone() {
-            if self.states[place].excluded {
-                continue;
-            }
-            if let Some((fold, key)) = self.folded(place)? {
-                let state = &mut self.states[place];
-                (state.fold, state.last_key, state.first_position) = (fold, Some(key), None);
-                self.episode(place, path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is stored of a session, folded, with the key of its last message.
-    fn folded(&mut self, place: usize) -> anyhow::Result<Option<(Fold, String)>> {
-        self.flush()?;
-        let mut fold = Fold::new();
-        let mut last = None;
-        self.each_message(place, &mut |record| {
-            if let Body::Message(message) = &record.body {
-                fold.message(message, record.created_at);
-                last.clone_from(&record.key);
-            }
-        })?;
-        Ok(last.map(|key| (fold, key)))
-    }
-
-    /// The stored messages of a session, in the order in which they were added.
-    fn each_message(&self, place: usize, take: &mut dyn FnMut(&Record)) -> anyhow::Result<()> {
-        let Some(engine) = self.engine else { return Ok(()) };
-        let session = &self.states[place].session;
-        let mut filter = Filter {
-            scopes: ReadSet::new([Readable::Exactly(session.scope.clone())]),
-            kinds: vec![Kind::Message],
-            session: Some(session.id.clone()),
-            source: Some(session.source.clone()),
-            ..Filter::default()
-        };
-        loop {
-            let page = engine.store().list(&filter).context("cannot list what is stored of a session")?;
-            let full = page.len() == READ_ROWS_MAX;
-            for lookup in page {
-                match lookup {
-                    Lookup::Found(stored) => {
-                        filter.after = Some(stored.row);
-                        take(&stored.record);
-                    }
-                    Lookup::Damaged { row, .. } => filter.after = Some(row),
-                    Lookup::Forgotten(_) | Lookup::Missing => {}
-                }
-            }
-            if !full {
-                return Ok(());
-            }
-        }
-    }
-
     /// Forgets a message that its tool took back, with what hangs on it.
     fn withdraw(&mut self, session: &str, key: &str) -> anyhow::Result<()> {
         let mut places = self.met.iter().copied().filter(|place| self.states[*place].session.id == session);
@@ -549,153 +393,6 @@ impl<'a> Ingest<'a> {
         let days = SignedDuration::from_hours(24 * i64::from(self.app.settings.undo_days));
         self.app.now.checked_add(days).unwrap_or(Timestamp::MAX)
     }
-
-    /// The newest episode of the same session and situation with another key.
-    fn episode_before(&self, record: &Record) -> anyhow::Result<Option<Record>> {
-        let Some(engine) = self.engine else { return Ok(None) };
-        let filter = Filter {
-            scopes: ReadSet::new([Readable::Exactly(record.scope.clone())]),
-            kinds: vec![Kind::Episode],
-            session: record.session.clone(),
-            source: Some(record.source.clone()),
-            order: Order::Newest,
-            limit: EPISODES_COMPARED_MAX,
-            ..Filter::default()
-        };
-        let before = engine.store().list(&filter).context("cannot look up the session's episode")?;
-        let before: Vec<Record> = before.into_iter().filter_map(Lookup::found).map(|stored| stored.record).collect();
-        if before.is_empty() || before.iter().any(|older| older.key == record.key) {
-            return Ok(None);
-        }
-        // What is stored went through the intake, so this must too before the two are compared.
-        let Ok(Admission::Admitted { record: cleaned, .. }) = self.intake.admit(record.clone()) else {
-            return Ok(None);
-        };
-        Ok(before.into_iter().find(|older| older.text() == cleaned.record().text()))
-    }
-
-    fn admit(&mut self, record: Record, path: &Path) {
-        let key = record.key.clone();
-        match self.intake.admit(record) {
-            Ok(Admission::Admitted { record, redactions }) => {
-                let rewrites = self.rewrites && record.record().kind() == Kind::Message;
-                self.waiting.push(Waiting { record: *record, redactions, rewrites })
-            }
-            Ok(Admission::Echo) => self.tally.echoes += 1,
-            Err(error) => {
-                self.tally.problem(|| format!("{}: message {}: {error}", path.display(), key.unwrap_or_default()))
-            }
-        }
-    }
-
-    /// Stores what is waiting: sessions before their messages.
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let news = std::mem::take(&mut self.news);
-        let Some(engine) = self.engine else {
-            waiting.iter().for_each(|waiting| count_redactions(&mut self.tally, waiting));
-            return Ok(());
-        };
-        let store = engine.store();
-        let sessions: Vec<Session> =
-            news.into_iter().map(|place| self.intake.session(self.states[place].session.clone())).collect();
-        if !sessions.is_empty() {
-            store.put_sessions(sessions).context("cannot write sessions to the store")?;
-        }
-        let (mut records, mut facts) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
-        let mut compared = Vec::new();
-        for waiting in waiting {
-            let again = waiting.rewrites.then(|| waiting.record.clone());
-            facts.push((waiting.record.record().kind(), waiting.redactions, again));
-            records.push(waiting.record);
-        }
-        while !records.is_empty() {
-            let rest = records.split_off(records.len().min(PUT_RECORDS_MAX));
-            let puts = store.put(std::mem::replace(&mut records, rest)).context("cannot write to the store")?;
-            self.app.wrote();
-            for (put, (kind, redactions, again)) in puts.iter().zip(facts.drain(..puts.len())) {
-                let tally = &mut self.tally;
-                match (kind, put) {
-                    (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
-                    (Kind::Episode, Put::Known(_)) => tally.episodes_known += 1,
-                    (_, Put::Added(_)) => tally.messages_new += 1,
-                    (_, Put::Known(_)) => tally.messages_known += 1,
-                }
-                if let (Put::Known(id), Some(again)) = (put, again) {
-                    compared.push((*id, again));
-                }
-                if put.is_new() {
-                    redactions
-                        .into_iter()
-                        .for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
-                }
-            }
-        }
-        for (id, again) in compared {
-            self.compare(id, again)?;
-        }
-        for (place, reading) in std::mem::take(&mut self.readings) {
-            store.put_reading(&place, &reading).context("cannot note how far a transcript was read")?;
-        }
-        Ok(())
-    }
-
-    /// Sees to it that of a message that its tool changes, the version that was read stands.
-    ///
-    /// A version whose successor is there has been replaced; one that was forgotten without a successor was
-    /// forgotten by a person, and stays so.
-    fn compare(&mut self, mut id: RecordId, again: Admitted) -> anyhow::Result<()> {
-        let Some(engine) = self.engine else { return Ok(()) };
-        let store = engine.store();
-        for _ in 0..VERSIONS_MAX {
-            let lookup = store.get(&[id]).context("cannot look up a message")?.pop();
-            if let Some(Lookup::Found(stored)) = &lookup {
-                if same_words(stored, again.record()) {
-                    return Ok(());
-                }
-                let mut version = again.into_record();
-                version.id = RecordId::new();
-                version.key = version.key.map(|key| format!("{key}~{:016x}", print_of(&stored.record, &version.body)));
-                version.replaces = Some(id);
-                let Ok(Admission::Admitted { record, .. }) = self.intake.admit(version) else { return Ok(()) };
-                let puts = store.put(vec![*record]).context("cannot write to the store")?;
-                if puts.iter().all(|put| put.is_new()) {
-                    store.forget(&[id], self.undo_until()).context("cannot replace a message")?;
-                    self.tally.messages_changed += 1;
-                }
-                return Ok(());
-            }
-            match store.replaced_by(&[id]).context("cannot look up a message")?.pop().flatten() {
-                Some(next) => id = next,
-                None => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a stored message says what was read, wherever in the session it stands.
-fn same_words(stored: &Stored, read: &Record) -> bool {
-    match (&stored.record.body, &read.body) {
-        (Body::Message(known), Body::Message(read)) => {
-            let mut known = known.clone();
-            known.position = read.position;
-            known == *read
-        }
-        (known, read) => known == read,
-    }
-}
-
-/// A fingerprint of a version and of the one before it: a message may go back to what it was.
-fn print_of(before: &Record, body: &Body) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    before.id.hash(&mut hasher);
-    serde_json::to_string(body).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
-}
-
-fn count_redactions(tally: &mut Tally, waiting: &Waiting) {
-    waiting.redactions.iter().for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
 }
 
 fn hash(key: &str) -> u64 {

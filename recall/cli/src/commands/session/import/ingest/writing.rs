@@ -1,0 +1,197 @@
+//! What waits for the store, sessions before their messages, and what an import came to.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use anyhow::Context;
+use harness_memory::intake::Admission;
+use harness_memory::store::PUT_RECORDS_MAX;
+use harness_memory::{Admitted, Body, Kind, Lookup, Put, Record, RecordId, Session, Store, Stored};
+use serde::Serialize;
+
+use super::Ingest;
+
+/// The most problems that are kept for the report; all are counted.
+const PROBLEMS_KEPT_MAX: usize = 100;
+
+/// How many versions of a message are looked through for the one that stands.
+const VERSIONS_MAX: usize = 64;
+
+/// What an import came to.
+#[derive(Default, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) files: u64,
+    pub(crate) files_failed: u64,
+    /// Files that were read before and are as they were.
+    pub(crate) files_unchanged: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sessions: u64,
+    pub(crate) messages_read: u64,
+    pub(crate) messages_new: u64,
+    pub(crate) messages_known: u64,
+    /// Messages that took the place of an earlier version of themselves.
+    pub(crate) messages_changed: u64,
+    /// Messages that their tool took back.
+    pub(crate) messages_withdrawn: u64,
+    pub(crate) episodes_new: u64,
+    pub(crate) episodes_known: u64,
+    /// Secrets that were replaced in what was added, by rule.
+    pub(crate) redactions: BTreeMap<&'static str, usize>,
+    /// Blocks of recall's own making that were left out, messages that held nothing else among them.
+    pub(crate) echoes: u64,
+    /// Messages of sessions that are excluded.
+    pub(crate) excluded: u64,
+    /// Messages that were cut.
+    pub(crate) cut: u64,
+    /// The first things that could not be read, as `file:line: reason`.
+    pub(crate) problems: Vec<String>,
+    pub(crate) problems_total: u64,
+}
+
+impl Tally {
+    /// Whether anything was added or changed.
+    pub(crate) fn wrote(&self) -> bool {
+        self.messages_new + self.messages_changed + self.messages_withdrawn + self.episodes_new > 0
+    }
+
+    pub(super) fn problem(&mut self, what: impl FnOnce() -> String) {
+        self.problems_total += 1;
+        if self.problems.len() < PROBLEMS_KEPT_MAX {
+            self.problems.push(what());
+        }
+    }
+}
+
+/// A record on its way, with what the intake replaced in it.
+pub(super) struct Waiting {
+    record: Admitted,
+    redactions: BTreeMap<&'static str, usize>,
+    /// Whether it takes the place of what stands under its key with other content.
+    rewrites: bool,
+}
+
+impl Ingest<'_> {
+    pub(super) fn admit(&mut self, record: Record, path: &Path) {
+        let key = record.key.clone();
+        match self.intake.admit(record) {
+            Ok(Admission::Admitted { record, redactions }) => {
+                let rewrites = self.rewrites && record.record().kind() == Kind::Message;
+                self.waiting.push(Waiting { record: *record, redactions, rewrites })
+            }
+            Ok(Admission::Echo) => self.tally.echoes += 1,
+            Err(error) => {
+                self.tally.problem(|| format!("{}: message {}: {error}", path.display(), key.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Stores what is waiting: sessions before their messages.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let news = std::mem::take(&mut self.news);
+        let Some(engine) = self.engine else {
+            waiting.iter().for_each(|waiting| count_redactions(&mut self.tally, waiting));
+            return Ok(());
+        };
+        let store = engine.store();
+        let sessions: Vec<Session> =
+            news.into_iter().map(|place| self.intake.session(self.states[place].session.clone())).collect();
+        if !sessions.is_empty() {
+            store.put_sessions(sessions).context("cannot write sessions to the store")?;
+        }
+        let (mut records, mut facts) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+        let mut compared = Vec::new();
+        for waiting in waiting {
+            let again = waiting.rewrites.then(|| waiting.record.clone());
+            facts.push((waiting.record.record().kind(), waiting.redactions, again));
+            records.push(waiting.record);
+        }
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(PUT_RECORDS_MAX));
+            let puts = store.put(std::mem::replace(&mut records, rest)).context("cannot write to the store")?;
+            self.app.wrote();
+            for (put, (kind, redactions, again)) in puts.iter().zip(facts.drain(..puts.len())) {
+                let tally = &mut self.tally;
+                match (kind, put) {
+                    (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
+                    (Kind::Episode, Put::Known(_)) => tally.episodes_known += 1,
+                    (_, Put::Added(_)) => tally.messages_new += 1,
+                    (_, Put::Known(_)) => tally.messages_known += 1,
+                }
+                if let (Put::Known(id), Some(again)) = (put, again) {
+                    compared.push((*id, again));
+                }
+                if put.is_new() {
+                    redactions
+                        .into_iter()
+                        .for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
+                }
+            }
+        }
+        for (id, again) in compared {
+            self.compare(id, again)?;
+        }
+        for (place, reading) in std::mem::take(&mut self.readings) {
+            store.put_reading(&place, &reading).context("cannot note how far a transcript was read")?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that of a message that its tool changes, the version that was read stands.
+    ///
+    /// A version whose successor is there has been replaced; one that was forgotten without a successor was
+    /// forgotten by a person, and stays so.
+    fn compare(&mut self, mut id: RecordId, again: Admitted) -> anyhow::Result<()> {
+        let Some(engine) = self.engine else { return Ok(()) };
+        let store = engine.store();
+        for _ in 0..VERSIONS_MAX {
+            let lookup = store.get(&[id]).context("cannot look up a message")?.pop();
+            if let Some(Lookup::Found(stored)) = &lookup {
+                if same_words(stored, again.record()) {
+                    return Ok(());
+                }
+                let mut version = again.into_record();
+                version.id = RecordId::new();
+                version.key = version.key.map(|key| format!("{key}~{:016x}", print_of(&stored.record, &version.body)));
+                version.replaces = Some(id);
+                let Ok(Admission::Admitted { record, .. }) = self.intake.admit(version) else { return Ok(()) };
+                let puts = store.put(vec![*record]).context("cannot write to the store")?;
+                if puts.iter().all(|put| put.is_new()) {
+                    store.forget(&[id], self.undo_until()).context("cannot replace a message")?;
+                    self.tally.messages_changed += 1;
+                }
+                return Ok(());
+            }
+            match store.replaced_by(&[id]).context("cannot look up a message")?.pop().flatten() {
+                Some(next) => id = next,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a stored message says what was read, wherever in the session it stands.
+fn same_words(stored: &Stored, read: &Record) -> bool {
+    match (&stored.record.body, &read.body) {
+        (Body::Message(known), Body::Message(read)) => {
+            let mut known = known.clone();
+            known.position = read.position;
+            known == *read
+        }
+        (known, read) => known == read,
+    }
+}
+
+/// A fingerprint of a version and of the one before it: a message may go back to what it was.
+fn print_of(before: &Record, body: &Body) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    before.id.hash(&mut hasher);
+    serde_json::to_string(body).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn count_redactions(tally: &mut Tally, waiting: &Waiting) {
+    waiting.redactions.iter().for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
+}
