@@ -259,7 +259,12 @@ impl Store for SqliteStore {
     }
 
     fn replaced_by(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordId>>> {
-        self.read(|reader| ids.iter().map(|id| read::replaced_by(&reader.connection, *id)).collect())
+        self.read(|reader| {
+            if !read::any_replaces(&reader.connection)? {
+                return Ok(vec![None; ids.len()]);
+            }
+            ids.iter().map(|id| read::replaced_by(&reader.connection, *id)).collect()
+        })
     }
 
     fn update(&self, id: RecordId, patch: Patch) -> Result<()> {

@@ -56,7 +56,8 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         until: query.until,
     };
     let days = when::days(question, now);
-    let wanted = (limit + CANDIDATES_SPARE).max(weights.candidates);
+    let candidates = if query.mode == Mode::Hybrid { weights.candidates_hybrid } else { weights.candidates };
+    let wanted = (limit + CANDIDATES_SPARE).max(candidates);
     let asked = Asked { text: question, filter, limit: wanted, plain: query.plain };
     let text_arm = |answer: &mut Answer| {
         let mut worded = arms::text(store, text, &asked, answer);

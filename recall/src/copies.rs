@@ -105,14 +105,24 @@ fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<To
     if record.replaces.is_some() || replaced_by.contains_key(&record.id) {
         return None;
     }
-    let words = words(record.text());
+    let mut exact = FxHasher::default();
+    let (mut count, mut words, mut marks) = (0, FxHashSet::default(), Vec::new());
+    each_word(record.text(), |word| {
+        let number = number(word);
+        number.hash(&mut exact);
+        words.insert(number);
+        if is_mark(word) {
+            marks.push(number);
+        }
+        count += 1;
+    });
     let is_turn = matches!(record.body, Body::Message(_));
-    if words.is_empty() || is_turn && words.len() < TURN_WORDS_MIN {
+    if count == 0 || is_turn && count < TURN_WORDS_MIN {
         return None;
     }
     let mut teller = FxHasher::default();
     (record.scope.to_string(), record.kind().code(), record.origin.code()).hash(&mut teller);
-    let mut near = words.len() >= NEAR_WORDS_MIN;
+    let mut near = count >= NEAR_WORDS_MIN;
     match &record.body {
         Body::Message(message) => (&message.speaker, message.role.code()).hash(&mut teller),
         Body::Episode(episode) => {
@@ -122,15 +132,8 @@ fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<To
         }
         Body::Note(_) | Body::Lesson(_) => {}
     }
-    let mut marks: Vec<&String> = words.iter().filter(|word| is_mark(word)).collect();
     marks.sort_unstable();
-    Some(Told {
-        teller: teller.finish(),
-        exact: number(&words),
-        marks: number(&marks),
-        words: words.iter().map(number).collect(),
-        near,
-    })
+    Some(Told { teller: teller.finish(), exact: exact.finish(), marks: number(&marks), words, near })
 }
 
 fn is_mark(word: &str) -> bool {
@@ -146,25 +149,45 @@ fn number(value: impl Hash) -> u64 {
 /// The words of a text, folded; each character of a script without blanks is one.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut word = String::new();
-    for c in text.chars() {
-        let alone = c >= '\u{2e80}';
-        if (alone || !c.is_alphanumeric()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if words.len() == WORDS_MAX {
-            return words;
-        }
-        match (c.is_alphanumeric(), alone) {
-            (true, true) => words.push(c.to_string()),
-            (true, false) => word.extend(c.to_lowercase()),
-            (false, _) => {}
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
+    each_word(text, |word| words.push(word.to_owned()));
     words
+}
+
+/// Takes the same words one after the other, in the order of the text.
+fn each_word(text: &str, mut take: impl FnMut(&str)) {
+    let mut word = String::new();
+    let mut taken = 0;
+    let mut end = |word: &mut String| {
+        if !word.is_empty() {
+            take(word);
+            word.clear();
+            taken += 1;
+        }
+        taken < WORDS_MAX
+    };
+    for c in text.chars() {
+        // Most texts are mostly ASCII, which needs no tables.
+        if c.is_ascii_alphanumeric() {
+            word.push(c.to_ascii_lowercase());
+            continue;
+        }
+        let (alone, counts) = (c >= '\u{2e80}', !c.is_ascii() && c.is_alphanumeric());
+        if (alone || !counts) && !end(&mut word) {
+            return;
+        }
+        if !counts {
+            continue;
+        }
+        if alone {
+            word.push(c);
+            if !end(&mut word) {
+                return;
+            }
+        } else {
+            word.extend(c.to_lowercase());
+        }
+    }
+    end(&mut word);
 }
 
 #[cfg(test)]

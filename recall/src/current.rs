@@ -108,6 +108,9 @@ const SMALL_WORDS: [&str; 55] = [
     "was", "who",
 ];
 
+/// The longest of them.
+const SMALL_WORD_BYTES_MAX: usize = 3;
+
 /// Characters of Chinese that do the same.
 const SMALL_CHARACTERS: &str = "是的了在吗嗎呢有和与與用也都把被几幾多少哪谁誰什么麼里裡";
 
@@ -116,6 +119,6 @@ fn is_small(word: &str) -> bool {
     let mut chars = word.chars();
     match (chars.next(), chars.next()) {
         (Some(c), None) if c >= '\u{2e80}' => ('\u{3040}'..='\u{309f}').contains(&c) || SMALL_CHARACTERS.contains(c),
-        _ => SMALL_WORDS.contains(&word),
+        _ => word.len() <= SMALL_WORD_BYTES_MAX && SMALL_WORDS.contains(&word),
     }
 }

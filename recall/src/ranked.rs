@@ -26,7 +26,7 @@ pub(crate) struct Proposal {
 /// A record on its way to an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranked {
-    pub(crate) stored: Stored,
+    pub(crate) stored: Box<Stored>,
     /// What it ranks by; priors may lift it above 1.
     pub(crate) score: f32,
     /// The share of the question that it covers, 0 to 1.
@@ -41,8 +41,8 @@ pub(crate) struct Ranked {
 
 impl Ranked {
     /// A record that no arm proposed: it has no score yet.
-    pub(crate) fn new(stored: Stored) -> Ranked {
-        Ranked { stored, score: 0.0, coverage: 0.0, passage: None, why: BTreeMap::new(), copies: 0 }
+    pub(crate) fn new(stored: impl Into<Box<Stored>>) -> Ranked {
+        Ranked { stored: stored.into(), score: 0.0, coverage: 0.0, passage: None, why: BTreeMap::new(), copies: 0 }
     }
 
     /// Adds to the score, and says why.
@@ -108,14 +108,18 @@ pub(crate) fn sort(ranked: &mut [Ranked]) {
 }
 
 /// The records of these rows, in their order; `None` for what is no longer there. Damage is reported.
-pub(crate) fn records(store: &dyn Store, rows: &[Row], degraded: &mut Vec<Degraded>) -> Result<Vec<Option<Stored>>> {
+pub(crate) fn records(
+    store: &dyn Store,
+    rows: &[Row],
+    degraded: &mut Vec<Degraded>,
+) -> Result<Vec<Option<Box<Stored>>>> {
     let lookups = store.get_rows(rows)?;
     Ok(rows
         .iter()
         .zip(lookups)
         .map(|(row, lookup)| {
             let damaged = match lookup {
-                Lookup::Found(stored) => return Some(*stored),
+                Lookup::Found(stored) => return Some(stored),
                 Lookup::Forgotten(_) => return None,
                 Lookup::Missing => format!("record row {} is in the index and not in the store", row.0),
                 Lookup::Damaged { id, reason, .. } => {

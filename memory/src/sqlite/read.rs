@@ -101,6 +101,14 @@ pub(super) fn find(connection: &Connection, prefix: IdPrefix, limit: usize) -> R
     Ok(select().map_err(Error::sqlite("look for an id"))?.into_iter().map(RecordId::from_bytes).collect())
 }
 
+/// Whether any record replaces another: in most stores none does.
+pub(super) fn any_replaces(connection: &Connection) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE replaces IS NOT NULL)")
+        .and_then(|mut select| select.query_row([], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look for what replaces a record"))
+}
+
 /// The newest live record that replaces this one.
 pub(super) fn replaced_by(connection: &Connection, id: RecordId) -> Result<Option<RecordId>> {
     let select = || -> rusqlite::Result<Option<[u8; 16]>> {

@@ -283,7 +283,7 @@ impl RowReader {
 
     fn own_body(&mut self, connection: &Connection, codec: CodecNumber, stored: &[u8]) -> Result<Body, String> {
         let json = self.decoder.decode(connection, codec, stored)?;
-        serde_json::from_slice(&json).map_err(|error| format!("its body is broken: {error}"))
+        body_of(&json).map_err(|error| format!("its body is broken: {error}"))
     }
 
     /// The body of a row that repeats another, with the row that it repeats, or why it cannot be had.
@@ -373,6 +373,18 @@ impl RowReader {
     }
 }
 
+/// How the body of a message begins, as it is written.
+const MESSAGE_HEAD: &[u8] = br#"{"kind":"message","#;
+
+/// The body in this text. Most are messages, whose kind is known from their first bytes: read as what they are, they
+/// take a third of the time that looking for the kind first would.
+fn body_of(json: &[u8]) -> serde_json::Result<Body> {
+    if json.starts_with(MESSAGE_HEAD) {
+        return serde_json::from_slice(json).map(Body::Message);
+    }
+    serde_json::from_slice(json)
+}
+
 /// The scope, source and session of a row.
 pub(super) type Names = (Scope, String, Option<String>);
 
@@ -435,6 +447,17 @@ mod tests {
             let back: Key = connection.query_row("SELECT ?1", [Key(key.clone())], |columns| columns.get(0)).unwrap();
             prop_assert_eq!(back.0, key);
         }
+    }
+
+    #[test]
+    fn a_message_is_read_by_its_first_bytes() {
+        let mut message = crate::Message::new(crate::Role::User, 7, "说 \"hello\"");
+        message.speaker = Some("Ana".to_owned());
+        let body = Body::Message(message);
+        let json = serde_json::to_vec(&body).unwrap();
+        assert!(json.starts_with(MESSAGE_HEAD));
+        assert_eq!(body_of(&json).unwrap(), body);
+        assert_eq!(serde_json::from_slice::<Body>(&json).unwrap(), body);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(crate) struct Args {
 
     /// Weights of ranking other than the default ones, as JSON: {"session": 0.05}
     #[arg(long, value_name = "JSON", value_parser = weights)]
-    weights: Option<Weights>,
+    weights: Option<Box<Weights>>,
 
     /// Also pack a context of at most this many tokens for each question, and measure the gold in it
     #[arg(long, value_name = "TOKENS")]
@@ -123,7 +123,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         embedder,
         reranker,
         unit: args.unit,
-        weights: args.weights.unwrap_or_default(),
+        weights: args.weights.map_or_else(Weights::default, |weights| *weights),
         context_tokens: args.context,
         questions_max: args.limit.unwrap_or(usize::MAX),
     };
@@ -166,8 +166,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(if problems.get() == 0 { Exit::Found } else { Exit::Failed })
 }
 
-fn weights(json: &str) -> Result<Weights, String> {
-    serde_json::from_str(json).map_err(|error| error.to_string())
+fn weights(json: &str) -> Result<Box<Weights>, String> {
+    serde_json::from_str(json).map(Box::new).map_err(|error| error.to_string())
 }
 
 /// Haystacks by set and kind, each in the order in which it was first named.
