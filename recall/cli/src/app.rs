@@ -144,10 +144,7 @@ impl App {
 
     /// The scope of another folder's project; the folder need not exist any more.
     pub(crate) fn scope_of(&self, folder: &Path) -> Scope {
-        let project = Project::of(folder);
-        // As for the folder that a command runs in: its own file may name it.
-        let named = project.settings_file().and_then(|file| Settings::read_project_name(&file));
-        Project { name: named.unwrap_or(project.name), root: project.root }.scope(&self.user())
+        crate::settings::scope_of(folder, &self.user())
     }
 
     /// What `--here` reads: the person's own notes, and the project.

@@ -177,6 +177,7 @@ async fn serve(
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: API_VERSION,
+        user: options.user.to_string(),
     };
     let shared = Shared(Arc::new(State {
         service: Service::new(engine, options.user.clone(), options.undo_days, options.hooks, true),

@@ -11,11 +11,12 @@ use anyhow::Context;
 use harness_memory::redact::{OwnRule, Redactor};
 use harness_memory::scope::Readable;
 use harness_memory::sqlite::Retention;
-use harness_memory::{Kind, Mode};
+use harness_memory::{Kind, Mode, Scope};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::ColorWhen;
+use crate::project::Project;
 use crate::report::Advice;
 
 /// The longest settings file: far more than all keys together could need.
@@ -254,6 +255,14 @@ fn read<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
         let what = format!("{}:{line}: {}", path.display(), error.message().trim());
         Advice::error(what, "correct the line or remove it")
     })
+}
+
+/// The scope of the project that this folder belongs to, among a user's. As for the folder that a command runs in, the
+/// project's own file may name it.
+pub(crate) fn scope_of(folder: &Path, user: &Scope) -> Scope {
+    let project = Project::of(folder);
+    let named = project.settings_file().and_then(|file| Settings::read_project_name(&file));
+    Project { name: named.unwrap_or(project.name), root: project.root }.scope(user)
 }
 
 #[cfg(test)]

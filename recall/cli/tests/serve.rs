@@ -5,6 +5,8 @@
 mod home;
 mod server;
 
+use std::io::Write;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -35,6 +37,31 @@ async fn what_is_written_over_http_is_found_by_the_command_line_and_the_reverse(
     let record = server.get(&format!("/v1/records/{id}")).await;
     let shown: Value = serde_json::from_str(&server.home.run(&["--json", "recall", "show", &id])).unwrap();
     assert_eq!(record, shown);
+}
+
+#[tokio::test]
+async fn a_hook_is_answered_by_the_server_where_one_of_the_same_user_runs() {
+    let server = Server::start();
+    server.home.remember("the staging deploy needs the VPN, and the flag --slow");
+    let input = json!({"hook_event_name": "UserPromptSubmit", "session_id": "s-1", "cwd": server.home.outside(),
+                       "prompt": "how do I run the staging deploy?", "transcript_path": null});
+    let call = |user: &str| {
+        let mut command = server.home.command(&["hook", "claude-code"]);
+        command.env("HARNESS_USER", user).env("HARNESS_HOOK_MS", "30000");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        write!(child.stdin.take().unwrap(), "{input}").unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let answered = async || {
+        let metrics = server.ask(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        metrics.lines().any(|line| line.starts_with("harness_requests_total") && line.contains("/v1/hooks"))
+    };
+    assert_eq!((call("bo"), answered().await), (String::new(), false), "another user's hook was answered");
+    assert!(call("ana").contains("needs the VPN"));
+    assert!(answered().await);
+    let store = rusqlite::Connection::open(server.home.path().join("store.db")).unwrap();
+    let runs: i64 = store.query_row("SELECT count(*) FROM exposures WHERE run = 's-1'", [], |row| row.get(0)).unwrap();
+    assert_eq!(runs, 1);
 }
 
 #[tokio::test]

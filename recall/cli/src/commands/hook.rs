@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use harness_memory::http::Client;
 use harness_recall::Engine;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,6 +22,7 @@ use crate::follower;
 use crate::hooks::{self, DEADLINE, Env, HookReply, INPUT_BYTES_MAX, Tool, capture, log};
 use crate::output::Exit;
 use crate::project::Project;
+use crate::serve::{discovery, tokens};
 
 /// How long the work after the answer may take: noting what was injected. With [`DEADLINE`] it stays below a second.
 const AFTERWARDS: Duration = Duration::from_millis(120);
@@ -164,6 +166,10 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
     let engine = || open(&app, &opened);
     let scope_of = |folder: &Path| app.scope_of(folder);
     let (user, prompt_tokens) = (app.user(), app.settings.hook_tokens);
+    if let Some(answer) = ask_server(&app, tool, &input) {
+        let _ = tell.send(Told::Answer(answer));
+        return Ok(None);
+    }
     let reply = if is_excluded(&app, tool, &input)? || app.home_is_missing() && !is_pause(tool, &input) {
         HookReply::default()
     } else {
@@ -188,6 +194,28 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
         problem = handed_on.err().map(|error| format!("{error:#}")).or(problem);
     }
     Ok(problem)
+}
+
+/// What the server of this home says at a session's start and before a prompt: it has the indexes open and the model
+/// loaded, which is what this process spends most of its time on. `None` where no server of the same user runs, or none
+/// that answers soon: then this process does the same work itself.
+fn ask_server(app: &App, tool: Tool, input: &[u8]) -> Option<Option<Value>> {
+    let event = hooks::Event::parse(tool, input).ok()?;
+    if !matches!(event.moment, hooks::Moment::Start | hooks::Moment::Prompt) {
+        return None;
+    }
+    let file = discovery::read(&app.home).filter(|file| file.api == crate::serve::API_VERSION)?;
+    if file.user != app.user().to_string() {
+        return None;
+    }
+    let token = tokens::own_token_if_any(&app.home)?;
+    let body: Value = serde_json::from_slice(input).ok()?;
+    let client = Client::new(&file.url, token).ok()?;
+    let path = format!("/v1/hooks/{}", tool.name());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let asked = runtime.block_on(async { tokio::time::timeout(deadline() / 2, client.post(&path, &body)).await });
+    let answer: Value = asked.ok()?.ok()?;
+    Some(Some(answer).filter(|answer| answer.as_object().is_none_or(|members| !members.is_empty())))
 }
 
 /// Whether the person wants nothing of this session or folder remembered; then the hook does nothing at all.

@@ -30,6 +30,9 @@ pub(crate) struct ServeFile {
     pub(crate) pid: u32,
     pub(crate) version: String,
     pub(crate) api: u32,
+    /// The scope of the user whose notes and projects it answers hooks from.
+    #[serde(default)]
+    pub(crate) user: String,
 }
 
 /// Says where the server is.

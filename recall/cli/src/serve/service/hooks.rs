@@ -69,7 +69,7 @@ impl Service {
             Err(error) => return (None, Some(format!("{error:#}"))),
         }
         let engine = || Ok(Arc::clone(&self.inner.engine));
-        let scope_of = |folder: &Path| -> Scope { Project::of(folder).scope(self.user()) };
+        let scope_of = |folder: &Path| -> Scope { crate::settings::scope_of(folder, self.user()) };
         let settings = &self.inner.hooks;
         let env = Env {
             engine: &engine,
