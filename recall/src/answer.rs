@@ -33,8 +33,9 @@ pub(crate) struct Arms<'e> {
     pub(crate) credit: &'e Credit,
 }
 
-/// The answer to a query within a read set.
-pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &ReadSet) -> Result<Answer> {
+/// The answer to a query within a read set; where it is to be `distinct`, without turns that say another of their
+/// session again.
+pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &ReadSet, distinct: bool) -> Result<Answer> {
     let Arms { store, text, meaning, reranking, credit } = *arms;
     if query.text.trim().is_empty() {
         return Err(Error::EmptyQuery);
@@ -129,6 +130,9 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     current::prefer_newer(&mut ranked, &replaced_by, question, weights);
     repeats::fold(&mut ranked);
     copies::fold(&mut ranked, &replaced_by, limit);
+    if distinct {
+        conversation::drop_said_again(&mut ranked);
+    }
     ranked.truncate(limit);
     repeats::count(store, &mut ranked)?;
     let most = ranked.first().map_or(0.0, |hit| hit.score);

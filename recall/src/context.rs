@@ -65,7 +65,7 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
         return Err(Error::EmptyQuery);
     }
     let query = Query { text: task.into_owned(), limit: LOOKED_AT, plain: true, ..query.clone() };
-    let mut answer = engine.recall(&query, reads)?;
+    let mut answer = engine.recall_distinct(&query, reads)?;
     if query.kinds.is_empty() {
         distil(engine, query, reads, &mut answer)?;
     }

@@ -2,16 +2,19 @@
 //!
 //! Messages lend a part of their score to the turns around them in the same session, whether an arm proposed those
 //! or not: the answer to a question often stands beside the words of it. And a session whose turns match often
-//! lifts them all. Both order messages among each other; beside notes and episodes the best message counts as much
+//! lifts them all. A turn that only says its neighbour again is lent nothing: fifty lines of one make are one piece of
+//! evidence, and would bury the one line that answers. Both order messages among each other; beside notes and episodes the best message counts as much
 //! as it did before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use harness_index::meaning::VECTOR;
 use harness_index::text::TEXT;
 use harness_memory::memory::Degraded;
 use harness_memory::{Body, Message, MessageForm, Role, Row, Store};
+use jiff::Timestamp;
 
+use crate::copies::{self, WordSet};
 use crate::error::Result;
 use crate::fusion::Measure;
 use crate::meaning::Said;
@@ -28,6 +31,13 @@ const LENDERS_MAX: usize = 40;
 /// The most turns that enter an answer through their neighbours alone: each is read from the store, and the
 /// measured gain comes from those that take in most.
 const ENTRANTS_MAX: usize = 20;
+
+/// Turns with this share of their words in common (Jaccard) say the same again: lines of one make, in which a number
+/// differs or a name.
+const REPEAT_SHARE_MIN: f32 = 0.7;
+
+/// A turn of fewer words than this repeats nothing: what it says lies in what it answers.
+const SHORT_WORDS: usize = 8;
 
 /// So many of a session's best turns say how well it matches.
 const SESSION_TOP: usize = 3;
@@ -98,11 +108,15 @@ pub(crate) fn spread(
     lenders.truncate(LENDERS_MAX);
     let rows: Vec<Row> = lenders.iter().map(|&at| ranked[at].stored.row).collect();
     let mut lent: HashMap<Row, Lent> = HashMap::new();
+    let mut said = SaidBefore::of(ranked, &turns);
     for (&at, beside) in lenders.iter().zip(store.beside(&rows, REACH)?) {
         let in_words = share_in_words(&ranked[at]);
         let sides = [(beside.before, weights.neighbours_before), (beside.after, weights.neighbours_after)];
         for (side, in_meaning) in sides {
             for ((row, of_words), of_meaning) in side.into_iter().zip(weights.neighbours).zip(in_meaning) {
+                if said.again(ranked, at, row) {
+                    continue;
+                }
                 let share = ranked[at].score * (in_words * of_words + (1.0 - in_words) * of_meaning);
                 let lent = lent.entry(row).or_default();
                 lent.score += share;
@@ -126,6 +140,9 @@ pub(crate) fn spread(
     let near = nearness.as_ref().map(|nearness| nearness.said.scores(&rows)).unwrap_or_default();
     for ((row, lent), stored) in entrants.into_iter().zip(records(store, &rows, degraded)?) {
         let Some(stored) = stored.filter(|stored| admission.allows(stored)) else { continue };
+        if said.is_again(ranked, lent.from.0, stored.record.text()) {
+            continue;
+        }
         let words = beside_words(&ranked[lent.from.0]);
         let mut hit = Ranked::new(stored);
         hit.add("neighbours", lent.score, 1.0, words);
@@ -142,6 +159,75 @@ pub(crate) fn spread(
     lift_sessions(ranked, weights);
     settle(ranked, best);
     Ok(())
+}
+
+/// The words of turns, read when they are first compared.
+struct SaidBefore {
+    places: HashMap<Row, usize>,
+    words: HashMap<usize, WordSet>,
+}
+
+impl SaidBefore {
+    fn of(ranked: &[Ranked], turns: &[usize]) -> SaidBefore {
+        SaidBefore { places: turns.iter().map(|&at| (ranked[at].stored.row, at)).collect(), words: HashMap::new() }
+    }
+
+    /// Whether the turn in this row, where an arm proposed it, says the one in that place again.
+    fn again(&mut self, ranked: &[Ranked], at: usize, row: Row) -> bool {
+        let Some(&other) = self.places.get(&row) else { return false };
+        for place in [at, other] {
+            self.words.entry(place).or_insert_with(|| copies::word_set(ranked[place].stored.record.text()));
+        }
+        says_again(&self.words[&at], &self.words[&other])
+    }
+
+    /// Whether a text says the turn in that place again.
+    fn is_again(&mut self, ranked: &[Ranked], at: usize, text: &str) -> bool {
+        let words = self.words.entry(at).or_insert_with(|| copies::word_set(ranked[at].stored.record.text()));
+        says_again(words, &copies::word_set(text))
+    }
+}
+
+fn says_again(one: &WordSet, other: &WordSet) -> bool {
+    one.len().min(other.len()) >= SHORT_WORDS && copies::in_common(one, other) >= REPEAT_SHARE_MIN
+}
+
+/// The most turns that are compared with the better ones of their session; of a longer answer the end is left out.
+const DISTINCT_MAX: usize = 200;
+
+/// Turns of one session that say the same again: the place of the best of them, and of the newest.
+struct Make {
+    words: WordSet,
+    best: usize,
+    newest: usize,
+}
+
+/// Leaves out turns that say a better one of their session again. The newest stays too: where a number differs it is
+/// the one that holds. The order is kept.
+pub(crate) fn drop_said_again(ranked: &mut Vec<Ranked>) {
+    ranked.truncate(DISTINCT_MAX);
+    let mut sessions: HashMap<(&str, &str), Vec<Make>> = HashMap::new();
+    for (at, hit) in ranked.iter().enumerate().filter(|(_, hit)| is_turn(hit)) {
+        let record = &hit.stored.record;
+        let makes = sessions.entry((&record.source, record.session.as_deref().unwrap_or_default())).or_default();
+        let words = copies::word_set(record.text());
+        match makes.iter_mut().find(|make| says_again(&make.words, &words)) {
+            Some(make) if said_at(hit) > said_at(&ranked[make.newest]) => make.newest = at,
+            Some(_) => {}
+            None => makes.push(Make { words, best: at, newest: at }),
+        }
+    }
+    let stays: HashSet<usize> = sessions.into_values().flatten().flat_map(|make| [make.best, make.newest]).collect();
+    let mut at = 0;
+    ranked.retain(|hit| {
+        at += 1;
+        !is_turn(hit) || stays.contains(&(at - 1))
+    });
+}
+
+/// When it was said, and when it was stored.
+fn said_at(hit: &Ranked) -> (Timestamp, Row) {
+    (hit.stored.record.created_at, hit.stored.row)
 }
 
 /// The share of what the arms give a record that text gives it.
@@ -196,5 +282,49 @@ fn settle(ranked: &mut [Ranked], best: f32) {
     let factor = best / most;
     for hit in ranked.iter_mut().filter(|hit| is_turn(hit)) {
         hit.settle(factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_memory::{Note, Origin, Record, Scope, Stored};
+
+    use super::*;
+
+    fn turn(row: i64, session: &str, text: &str) -> Ranked {
+        let said = Message::new(Role::Assistant, 0, text);
+        let mut record = Record::new(Scope::root(), "test", Origin::Agent, said);
+        record.session = Some(session.to_owned());
+        stored(row, record)
+    }
+
+    fn stored(row: i64, mut record: Record) -> Ranked {
+        record.created_at = Timestamp::from_second(1_700_000_000 + row).unwrap();
+        Ranked::new(Stored { row: Row(row), record, forgotten: None, repeats: None })
+    }
+
+    fn distinct(mut hits: Vec<Ranked>) -> Vec<i64> {
+        drop_said_again(&mut hits);
+        hits.iter().map(|hit| hit.stored.row.0).collect()
+    }
+
+    fn line(number: u32) -> String {
+        format!("turn {number}: let me look at the export of step {number} and run the whole build again")
+    }
+
+    #[test]
+    fn of_lines_of_one_make_the_best_and_the_newest_stay() {
+        let mut hits: Vec<Ranked> = [7, 3, 9, 5].map(|row| turn(row, "a", &line(row as u32))).into();
+        hits.push(turn(1, "a", "the export is empty unless the migration of the reports was run before it"));
+        assert_eq!(distinct(hits), [7, 9, 1]);
+    }
+
+    #[test]
+    fn other_sessions_short_turns_and_notes_repeat_nothing() {
+        assert_eq!(distinct(vec![turn(1, "a", &line(1)), turn(2, "b", &line(2))]), [1, 2]);
+        let short = ["yes, run 1", "yes, run 2", "yes, run 3"];
+        assert_eq!(distinct((1..).zip(short).map(|(row, text)| turn(row, "a", text)).collect()), [1, 2, 3]);
+        let note = |row| stored(row, Record::new(Scope::root(), "test", Origin::User, Note::new(line(row as u32))));
+        assert_eq!(distinct(vec![note(1), note(2), note(3)]), [1, 2, 3]);
     }
 }

@@ -40,7 +40,7 @@ struct Told {
     teller: u64,
     /// The folded text, as one number.
     exact: u64,
-    words: FxHashSet<u64>,
+    words: WordSet,
     /// Numbers and negations, which copies have in common.
     marks: u64,
     near: bool,
@@ -95,9 +95,26 @@ fn is_copy(one: &Told, other: &Told) -> bool {
     if !(one.near && other.near) || one.marks != other.marks {
         return false;
     }
-    let both = one.words.intersection(&other.words).count() as f32;
-    let either = (one.words.len() + other.words.len()) as f32 - both;
-    both >= NEAR_SHARE_MIN * either
+    in_common(&one.words, &other.words) >= NEAR_SHARE_MIN
+}
+
+/// The words of a text, each as a number.
+pub(crate) type WordSet = FxHashSet<u64>;
+
+/// The words of a text, folded.
+pub(crate) fn word_set(text: &str) -> WordSet {
+    let mut words = WordSet::default();
+    each_word(text, |word| {
+        words.insert(number(word));
+    });
+    words
+}
+
+/// The share of all words of two texts that both have (Jaccard); of two without words nothing.
+pub(crate) fn in_common(one: &WordSet, other: &WordSet) -> f32 {
+    let both = one.intersection(other).count() as f32;
+    let either = (one.len() + other.len()) as f32 - both;
+    if either > 0.0 { both / either } else { 0.0 }
 }
 
 /// What is compared of this record; `None` where it is a copy of nothing.
@@ -106,7 +123,7 @@ fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<To
         return None;
     }
     let mut exact = FxHasher::default();
-    let (mut count, mut words, mut marks) = (0, FxHashSet::default(), Vec::new());
+    let (mut count, mut words, mut marks) = (0, WordSet::default(), Vec::new());
     each_word(record.text(), |word| {
         let number = number(word);
         number.hash(&mut exact);

@@ -204,6 +204,16 @@ impl Engine {
 
     /// The records that answer a query within a read set, best first.
     pub fn recall(&self, query: &Query, reads: &ReadSet) -> Result<Answer> {
+        self.answer(query, reads, false)
+    }
+
+    /// The same, for who gives few hits to a model: of turns of one session that say the same again but for a number or
+    /// a name only the best is there. Fifty lines of one make do not push out the one that answers.
+    pub fn recall_distinct(&self, query: &Query, reads: &ReadSet) -> Result<Answer> {
+        self.answer(query, reads, true)
+    }
+
+    fn answer(&self, query: &Query, reads: &ReadSet, distinct: bool) -> Result<Answer> {
         let credit = self.credit()?;
         let arms = Arms {
             store: &*self.store,
@@ -212,7 +222,7 @@ impl Engine {
             reranking: self.reranking.get(),
             credit: &credit,
         };
-        answer::recall(&arms, &self.weights, query, reads)
+        answer::recall(&arms, &self.weights, query, reads, distinct)
     }
 
     /// What is worth saying about a task, which is the query's text, packed into at most `budget_tokens` tokens:

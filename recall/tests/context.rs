@@ -5,7 +5,8 @@
 use std::sync::LazyLock;
 
 use harness_memory::{
-    Body, Context, Episode, Note, Origin, Outcome, Query, ReadSet, Record, RecordId, Scope, Store, Trust, marker,
+    Body, Context, Episode, Message, Note, Origin, Outcome, Query, ReadSet, Record, RecordId, Role, Scope, Store,
+    Trust, marker,
 };
 use harness_recall::{Engine, tokens};
 use proptest::prelude::*;
@@ -135,4 +136,32 @@ fn a_task_that_was_given_memories_is_about_the_rest_of_it() {
     let block = FULL.context(TASKS[0], 400).text;
     let task = format!("{block}\n{}", TASKS[1]);
     assert_eq!(FULL.context(&task, 600).text, FULL.context(TASKS[1], 600).text);
+}
+
+#[test]
+fn an_answer_is_not_buried_by_lines_that_repeat_the_question() {
+    let home = Home::new();
+    let cases = [
+        ("报表导出来是空的怎么办", "导出报表要先跑 migrate_up.sh 再跑 report_gen，反过来会得到空表"),
+        ("why is the exported report empty?", "the exported report needs migrate_up.sh before report_gen"),
+    ];
+    for (question, answer) in cases {
+        let said = |position: u32, text: String| {
+            let mut record =
+                Record::new(Scope::root(), "test", Origin::Agent, Message::new(Role::Assistant, position, text));
+            record.session = Some(question.to_owned());
+            record.created_at = jiff::Timestamp::from_second(1_772_000_000 + i64::from(position)).unwrap();
+            let admitted = home.engine.intake().admit_one(record).unwrap();
+            home.engine.store().put(vec![admitted]).unwrap();
+        };
+        said(0, answer.to_owned());
+        for turn in 1..=50 {
+            said(
+                turn,
+                format!("{question} turn {turn}: let me look at file_{turn}.rs and run the build again, 继续看日志"),
+            );
+        }
+        let context = home.context(question, 2000);
+        assert!(context.text.contains(answer), "{}", context.text);
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use harness_core::{RecallError, RecallMessage, RecallStore, SessionHit, SessionMeta};
+use harness_memory::memory::Snippet;
 use harness_memory::store::{Filter, Order};
 use harness_memory::{
-    Body, Kind, Lookup, Message, Origin, Query, ReadSet, Record, Role, Scope, Session, Store, Stored, ToolCall,
+    Body, Hit, Kind, Lookup, Message, Origin, Query, ReadSet, Record, Role, Scope, Session, Store, Stored, ToolCall,
     ToolResult,
 };
 use harness_recall::Engine;
@@ -19,6 +20,13 @@ const SOURCE: &str = "harness-rs";
 /// Messages at each end of a session, and around a hit, that orient whoever reads it.
 const BOOKEND: usize = 2;
 const AROUND: usize = 3;
+
+/// Messages of a session whose passages make its snippet, the best first. Chatter that repeats the question matches it
+/// best and says nothing; what answers it stands right behind, and a prompt is given the snippet alone.
+const PASSAGES: usize = 3;
+
+/// What stands between two passages of a snippet.
+const BETWEEN: &str = " … ";
 
 /// Messages of one session that are looked through.
 const MESSAGES_MAX: usize = 10_000;
@@ -158,6 +166,18 @@ fn message(stored: &Stored) -> Option<RecallMessage> {
     Some(message)
 }
 
+/// A snippet with what matched in it marked, as harness-rs marks it.
+fn marked(snippet: &Snippet) -> String {
+    let mut marked = String::new();
+    let mut last = 0;
+    for span in &snippet.highlights {
+        marked.push_str(&snippet.text[last..span.start]);
+        marked.push_str(&format!(">>>{}<<<", &snippet.text[span.start..span.end]));
+        last = span.end;
+    }
+    marked + &snippet.text[last..]
+}
+
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or_else(|_| Timestamp::now())
 }
@@ -184,33 +204,32 @@ impl RecallStore for Transcripts {
         self.blocking(move |this| {
             let asked = Query { kinds: vec![Kind::Message], limit: 10 * limit, ..Query::new(query) };
             let reads = ReadSet::from(this.scope(&owner));
-            let answer = this.engine.recall(&asked, &reads).map_err(|error| error.to_string())?;
-            let mut hits: Vec<SessionHit> = Vec::new();
+            let answer = this.engine.recall_distinct(&asked, &reads).map_err(|error| error.to_string())?;
+            // A session is one hit: its best messages, in the order in which recall ranks them.
+            let mut best: Vec<(String, Vec<Hit>)> = Vec::new();
             for hit in answer.hits {
-                let Some(id) = hit.session else { continue };
-                // A session is one hit: its best message.
-                if hits.len() == limit || hits.iter().any(|known| known.session.session_id == id) {
-                    continue;
+                let Some(id) = hit.session.clone() else { continue };
+                match best.iter_mut().find(|(session, _)| *session == id) {
+                    Some((_, of_it)) if of_it.len() < PASSAGES => of_it.push(hit),
+                    Some(_) => {}
+                    None => best.push((id, vec![hit])),
+                }
+            }
+            let mut hits: Vec<SessionHit> = Vec::new();
+            for (id, of_it) in best {
+                if hits.len() == limit {
+                    break;
                 }
                 let Some(meta) = this.meta(&owner, &id)? else { continue };
                 let stored = this.messages(&owner, &id, Order::Oldest, MESSAGES_MAX)?;
-                let anchor = stored.iter().find(|stored| stored.record.id == hit.id).and_then(message);
+                let anchor = stored.iter().find(|stored| stored.record.id == of_it[0].id).and_then(message);
                 let Some(anchor) = anchor.map(|message| message.id) else { continue };
                 let all: Vec<RecallMessage> = stored.iter().filter_map(message).collect();
                 let around = all.iter().filter(|message| (message.id - anchor).unsigned_abs() <= AROUND as u64);
-                let snippet = hit.snippet.map_or(String::new(), |snippet| {
-                    let mut marked = String::new();
-                    let mut last = 0;
-                    for span in &snippet.highlights {
-                        marked.push_str(&snippet.text[last..span.start]);
-                        marked.push_str(&format!(">>>{}<<<", &snippet.text[span.start..span.end]));
-                        last = span.end;
-                    }
-                    marked + &snippet.text[last..]
-                });
+                let passages: Vec<String> = of_it.iter().filter_map(|hit| hit.snippet.as_ref()).map(marked).collect();
                 let start = all.iter().take(BOOKEND).cloned().collect();
                 let end = all.iter().skip(all.len().saturating_sub(BOOKEND)).cloned().collect();
-                hits.push(SessionHit::new(meta, snippet, anchor, start, around.cloned().collect(), end));
+                hits.push(SessionHit::new(meta, passages.join(BETWEEN), anchor, start, around.cloned().collect(), end));
             }
             Ok(hits)
         })
