@@ -5,9 +5,11 @@
 //! found by search like any other; but where a prompt is filled without anybody asking, clean text goes first. This
 //! judges text alone and proves nothing: [`Trust`] and [`Origin`] say how far a record may be believed.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
-use regex::{Regex, RegexSet, RegexSetBuilder};
+use aho_corasick::AhoCorasick;
+use regex::{Regex, RegexBuilder};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::record::{Origin, Trust};
@@ -46,111 +48,344 @@ impl Sign {
     }
 }
 
+/// What is looked for, and which words must stand in a text for that: one of each of these lists. Most text is judged by
+/// its words alone, and a pattern is compiled when its words are first met: to compile all of them took a process that
+/// fills one prompt a tenth of its time.
+struct Pattern {
+    sign: Sign,
+    needs: &'static [&'static [&'static str]],
+    regex: &'static str,
+}
+
 /// Patterns over text in lower case, with compatibility forms folded, without invisible characters, and with each run
 /// of white space as one blank.
-static PATTERNS: &[(Sign, &str)] = &[
-    (
-        Sign::Override,
-        r"\b(ignore|disregard|forget|override|bypass|do not (follow|obey))\b.{0,40}\b(previous|prior|above|earlier|preceding|all|any|your|other|these|those|existing|original)\b.{0,40}\b(instruction|prompt|rule|direction|guideline|message|context|command|polic|constraint|safety)",
-    ),
-    (
-        Sign::Override,
-        r"\b(ignore|disregard|forget) (everything|all( of)?( that| this)?|anything) (above|before|you (were|have been) told|previously|prior|so far)",
-    ),
-    (
-        Sign::Override,
-        r"\b(your|the) (new|real|true|actual|updated) (instructions?|task|role|goal|objective|system prompt) (is|are|:)",
-    ),
-    (Sign::Override, r"\bnew (system )?(instructions?|prompt|directive|orders?) ?:"),
-    (Sign::Override, r"\byou are (now|no longer) (?:a |an |the |in |dan\b|bound|restricted|allowed|free)"),
-    (
-        Sign::Override,
-        r"\b(act|behave|respond) as (if you (are|were) )?(an? )?(unrestricted|jailbroken|uncensored|dan\b|developer mode)",
-    ),
-    (Sign::Override, r"\b(enable|enter|activate) (developer|god|debug|jailbreak|admin) mode\b"),
-    (
-        Sign::Override,
-        r"\b(assistant|ai|agent|model|claude|gpt|llm)s?,? (must|should|shall|has to|have to|will) (now|always|immediately|instead|first) (run|execute|call|send|reply|answer|say|output|reveal|print|delete|ignore)",
-    ),
-    (
-        Sign::Override,
-        r"(忽略|无视|無視|忽視|忘记|忘記|不要遵守|不要理会|不要理會)[^。\n]{0,12}(之前|以前|先前|以上|上面|前面|上述|所有|一切|任何|你的|系统|系統|原有|既有)[^。\n]{0,10}(指令|指示|提示|命令|规则|規則|要求|设定|設定|说明|說明|内容|內容)",
-    ),
-    (Sign::Override, r"(你现在是|你現在是|从现在起你|從現在起你|从现在开始你|現在開始你)"),
-    (
-        Sign::Override,
-        r"(以前|前|これまで|上記|今まで|すべて|全て|元)の?[^。\n]{0,8}(指示|命令|プロンプト|ルール|規則|制約)[^。\n]{0,8}(無視|忘れ|破棄|従わ)",
-    ),
-    (
-        Sign::Override,
-        r"(이전|위의?|앞의?|기존|모든)[^.\n]{0,10}(지시|명령|프롬프트|규칙|지침)[^.\n]{0,8}(무시|잊|따르지)",
-    ),
-    (
-        Sign::Override,
-        r"\b(ignoriere?|vergiss|missachte)\b.{0,30}\b(vorherigen?|bisherigen?|obigen?|alle|früheren?)\b.{0,30}(anweisung|befehl|regel|vorgabe|instruktion)",
-    ),
-    (
-        Sign::Override,
-        r"\b(ignore[zr]?|oublie[zr]?)\b.{0,30}\b(instructions?|consignes?|directives?)\b.{0,20}\b(précédentes?|antérieures?|ci-dessus|préalables?)",
-    ),
-    (
-        Sign::Override,
-        r"\b(ignora|olvida|ignore|esqueça|dimentica)\b.{0,30}(instrucciones|órdenes|instruções|istruzioni|ordens)\b.{0,20}\b(anteriores|previas|prévias|precedenti|de arriba|acima)",
-    ),
-    (
-        Sign::Override,
-        r"(игнорируй|игнорируйте|забудь|забудьте)[^.\n]{0,25}(предыдущ|прежн|все|выше)[^.\n]{0,20}(инструкц|указан|команд|правил)",
-    ),
-    (
-        Sign::Frame,
-        r"</? ?(system|assistant|developer|human|instructions?|im_start|im_end|harness-memory|system-reminder|user_query|tool_result|function_results?)\b[^<>]{0,120}>",
-    ),
-    (Sign::Frame, r"</ ?(memory|memories|retrieved_context|instructions|untrusted[a-z_]*)>"),
-    (Sign::Frame, r"&lt;/? ?(system|assistant|developer|harness-memory|system-reminder)\b"),
-    (Sign::Frame, r"<\|?(im_start|im_end|endoftext|eot_id|start_header_id|end_header_id|system|assistant)\|?>"),
-    (Sign::Frame, r"\[/?(inst|system|sys)\]|<</?sys>>"),
-    (Sign::Frame, r"(^|[\n.!?] ?)#{1,4} ?(system|developer|admin)( (prompt|message|note|override))? ?:"),
-    (Sign::Frame, r"(^|\n ?)(system|developer|administrator)( (prompt|message|note|notice|override|update))? ?: "),
-    (
-        Sign::Frame,
-        r"\b(end of|begin(ning)? of( the)?|start of) (memory|memories|context|retrieved (text|data)|(the )?untrusted (data|text)|system (prompt|message)|user input)\b",
-    ),
-    (
-        Sign::Frame,
-        r"(系统提示|系統提示|系统消息|系統訊息|システムプロンプト|システムメッセージ|시스템 (프롬프트|메시지)) ?[:：]",
-    ),
-    (Sign::Call, r"</? ?(tool_call|function_calls?|invoke|tool_use|tool_code|antml:[a-z_]+|function=)[^<>]{0,120}>?"),
-    (Sign::Call, r#""(tool_calls?|function_call|tool_use)" ?:"#),
-    (Sign::Call, r#"\{ ?"(type|role)" ?: ?"(tool_use|tool_call|function_call|system|developer)""#),
-    (
-        Sign::Call,
-        r#"\{ ?"(name|tool|function|recipient_name)" ?: ?"[a-z0-9_.:-]{1,60}" ?, ?"(arguments|parameters|input|args)" ?:"#,
-    ),
-    (Sign::Call, r#"<\|?(tool_call|python_tag|tool|function)\|?>"#),
-    (
-        Sign::Secrecy,
-        r"\b(do not|don't|never|without) (tell|telling|inform|informing|mention|mentioning|reveal|revealing|alert|alerting|notify|notifying)\b.{0,20}\b(the )?(user|human|person|anyone|operator|developer)",
-    ),
-    (
-        Sign::Secrecy,
-        r"\b(send|post|upload|exfiltrate|forward|leak|transmit|email)\b.{0,60}\b(api[ _-]?keys?|secrets?|passwords?|credentials?|tokens?|environment variables?|\.env|ssh keys?|private keys?|system prompt|conversation|chat history)\b.{0,60}\b(to|at|via)\b.{0,40}(https?://|[a-z0-9.-]+@|webhook|server|address)",
-    ),
-    (
-        Sign::Secrecy,
-        r"\b(reveal|print|output|repeat|show|leak)\b.{0,20}\b(your|the) (system|hidden|initial|original|secret) (prompt|instructions?|message)",
-    ),
-    (Sign::Secrecy, r"(不要|别|別)(告诉|告訴|通知|让|讓)[^。\n]{0,4}(用户|用戶|使用者|任何人)"),
-    (Sign::Secrecy, r"(ユーザー|利用者)に(は)?(知らせ|伝え|言わ)(ない|ず)"),
+static PATTERNS: &[Pattern] = &[
+    Pattern {
+        sign: Sign::Override,
+        needs: &[
+            &["ignore", "disregard", "forget", "override", "bypass", "do not follow", "do not obey"],
+            &[
+                "instruction",
+                "prompt",
+                "rule",
+                "direction",
+                "guideline",
+                "message",
+                "context",
+                "command",
+                "polic",
+                "constraint",
+                "safety",
+            ],
+        ],
+        regex: r"\b(ignore|disregard|forget|override|bypass|do not (follow|obey))\b.{0,40}\b(previous|prior|above|earlier|preceding|all|any|your|other|these|those|existing|original)\b.{0,40}\b(instruction|prompt|rule|direction|guideline|message|context|command|polic|constraint|safety)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[
+            &["ignore", "disregard", "forget"],
+            &["everything", "all", "anything"],
+            &["above", "before", "you were told", "you have been told", "previously", "prior", "so far"],
+        ],
+        regex: r"\b(ignore|disregard|forget) (everything|all( of)?( that| this)?|anything) (above|before|you (were|have been) told|previously|prior|so far)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[
+            &["your ", "the "],
+            &["new ", "real ", "true ", "actual ", "updated "],
+            &["instruction", "task", "role", "goal", "objective", "system prompt"],
+        ],
+        regex: r"\b(your|the) (new|real|true|actual|updated) (instructions?|task|role|goal|objective|system prompt) (is|are|:)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["new instruction", "new prompt", "new directive", "new order", "new system "]],
+        regex: r"\bnew (system )?(instructions?|prompt|directive|orders?) ?:",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["you are now ", "you are no longer "]],
+        regex: r"\byou are (now|no longer) (?:a |an |the |in |dan\b|bound|restricted|allowed|free)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["act as ", "behave as ", "respond as "]],
+        regex: r"\b(act|behave|respond) as (if you (are|were) )?(an? )?(unrestricted|jailbroken|uncensored|dan\b|developer mode)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["developer mode", "god mode", "debug mode", "jailbreak mode", "admin mode"]],
+        regex: r"\b(enable|enter|activate) (developer|god|debug|jailbreak|admin) mode\b",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[
+            &["assistant", "ai", "agent", "model", "claude", "gpt", "llm"],
+            &[" must ", " should ", " shall ", " has to ", " have to ", " will "],
+            &["now ", "always ", "immediately ", "instead ", "first "],
+        ],
+        regex: r"\b(assistant|ai|agent|model|claude|gpt|llm)s?,? (must|should|shall|has to|have to|will) (now|always|immediately|instead|first) (run|execute|call|send|reply|answer|say|output|reveal|print|delete|ignore)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["忽略", "无视", "無視", "忽視", "忘记", "忘記", "不要遵守", "不要理会", "不要理會"]],
+        regex: r"(忽略|无视|無視|忽視|忘记|忘記|不要遵守|不要理会|不要理會)[^。\n]{0,12}(之前|以前|先前|以上|上面|前面|上述|所有|一切|任何|你的|系统|系統|原有|既有)[^。\n]{0,10}(指令|指示|提示|命令|规则|規則|要求|设定|設定|说明|說明|内容|內容)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["你现在是", "你現在是", "从现在起你", "從現在起你", "从现在开始你", "現在開始你"]],
+        regex: r"(你现在是|你現在是|从现在起你|從現在起你|从现在开始你|現在開始你)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["無視", "忘れ", "破棄", "従わ"]],
+        regex: r"(以前|前|これまで|上記|今まで|すべて|全て|元)の?[^。\n]{0,8}(指示|命令|プロンプト|ルール|規則|制約)[^。\n]{0,8}(無視|忘れ|破棄|従わ)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["무시", "잊", "따르지"]],
+        regex: r"(이전|위의?|앞의?|기존|모든)[^.\n]{0,10}(지시|명령|프롬프트|규칙|지침)[^.\n]{0,8}(무시|잊|따르지)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["ignorier", "vergiss", "missachte"]],
+        regex: r"\b(ignoriere?|vergiss|missachte)\b.{0,30}\b(vorherigen?|bisherigen?|obigen?|alle|früheren?)\b.{0,30}(anweisung|befehl|regel|vorgabe|instruktion)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["ignore", "oublie"], &["instruction", "consigne", "directive"]],
+        regex: r"\b(ignore[zr]?|oublie[zr]?)\b.{0,30}\b(instructions?|consignes?|directives?)\b.{0,20}\b(précédentes?|antérieures?|ci-dessus|préalables?)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[
+            &["ignora", "olvida", "ignore", "esqueça", "dimentica"],
+            &["instrucciones", "órdenes", "instruções", "istruzioni", "ordens"],
+        ],
+        regex: r"\b(ignora|olvida|ignore|esqueça|dimentica)\b.{0,30}(instrucciones|órdenes|instruções|istruzioni|ordens)\b.{0,20}\b(anteriores|previas|prévias|precedenti|de arriba|acima)",
+    },
+    Pattern {
+        sign: Sign::Override,
+        needs: &[&["игнорируй", "забудь"]],
+        regex: r"(игнорируй|игнорируйте|забудь|забудьте)[^.\n]{0,25}(предыдущ|прежн|все|выше)[^.\n]{0,20}(инструкц|указан|команд|правил)",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[
+            &["<"],
+            &[
+                "system",
+                "assistant",
+                "developer",
+                "human",
+                "instruction",
+                "im_start",
+                "im_end",
+                "harness-memory",
+                "user_query",
+                "tool_result",
+                "function_result",
+            ],
+        ],
+        regex: r"</? ?(system|assistant|developer|human|instructions?|im_start|im_end|harness-memory|system-reminder|user_query|tool_result|function_results?)\b[^<>]{0,120}>",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["</"], &["memory>", "memories>", "retrieved_context>", "instructions>", "untrusted"]],
+        regex: r"</ ?(memory|memories|retrieved_context|instructions|untrusted[a-z_]*)>",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["&lt;"], &["system", "assistant", "developer", "harness-memory"]],
+        regex: r"&lt;/? ?(system|assistant|developer|harness-memory|system-reminder)\b",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[
+            &["<"],
+            &["im_start", "im_end", "endoftext", "eot_id", "start_header_id", "end_header_id", "system", "assistant"],
+        ],
+        regex: r"<\|?(im_start|im_end|endoftext|eot_id|start_header_id|end_header_id|system|assistant)\|?>",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["[inst]", "[/inst]", "[system]", "[/system]", "[sys]", "[/sys]", "<<sys>>", "<</sys>>"]],
+        regex: r"\[/?(inst|system|sys)\]|<</?sys>>",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["#system", "# system", "#developer", "# developer", "#admin", "# admin"]],
+        regex: r"(^|[\n.!?] ?)#{1,4} ?(system|developer|admin)( (prompt|message|note|override))? ?:",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["system", "developer", "administrator"], &[": "]],
+        regex: r"(^|\n ?)(system|developer|administrator)( (prompt|message|note|notice|override|update))? ?: ",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&["end of ", "begin of ", "beginning of ", "start of "]],
+        regex: r"\b(end of|begin(ning)? of( the)?|start of) (memory|memories|context|retrieved (text|data)|(the )?untrusted (data|text)|system (prompt|message)|user input)\b",
+    },
+    Pattern {
+        sign: Sign::Frame,
+        needs: &[&[
+            "系统提示",
+            "系統提示",
+            "系统消息",
+            "系統訊息",
+            "システムプロンプト",
+            "システムメッセージ",
+            "시스템 ",
+        ]],
+        regex: r"(系统提示|系統提示|系统消息|系統訊息|システムプロンプト|システムメッセージ|시스템 (프롬프트|메시지)) ?[:：]",
+    },
+    Pattern {
+        sign: Sign::Call,
+        needs: &[&["<"], &["tool_call", "function_call", "invoke", "tool_use", "tool_code", "antml:", "function="]],
+        regex: r"</? ?(tool_call|function_calls?|invoke|tool_use|tool_code|antml:[a-z_]+|function=)[^<>]{0,120}>?",
+    },
+    Pattern {
+        sign: Sign::Call,
+        needs: &[&["\"tool_call", "\"function_call", "\"tool_use"]],
+        regex: r#""(tool_calls?|function_call|tool_use)" ?:"#,
+    },
+    Pattern {
+        sign: Sign::Call,
+        needs: &[
+            &["\"type\"", "\"role\""],
+            &["\"tool_use\"", "\"tool_call\"", "\"function_call\"", "\"system\"", "\"developer\""],
+        ],
+        regex: r#"\{ ?"(type|role)" ?: ?"(tool_use|tool_call|function_call|system|developer)""#,
+    },
+    Pattern {
+        sign: Sign::Call,
+        needs: &[
+            &["\"name\"", "\"tool\"", "\"function\"", "\"recipient_name\""],
+            &["\"arguments\"", "\"parameters\"", "\"input\"", "\"args\""],
+        ],
+        regex: r#"\{ ?"(name|tool|function|recipient_name)" ?: ?"[a-z0-9_.:-]{1,60}" ?, ?"(arguments|parameters|input|args)" ?:"#,
+    },
+    Pattern {
+        sign: Sign::Call,
+        needs: &[&["<"], &["tool_call", "python_tag", "tool", "function"]],
+        regex: r#"<\|?(tool_call|python_tag|tool|function)\|?>"#,
+    },
+    Pattern {
+        sign: Sign::Secrecy,
+        needs: &[
+            &["do not ", "don't ", "never ", "without "],
+            &["tell", "inform", "mention", "reveal", "alert", "notify"],
+            &["user", "human", "person", "anyone", "operator", "developer"],
+        ],
+        regex: r"\b(do not|don't|never|without) (tell|telling|inform|informing|mention|mentioning|reveal|revealing|alert|alerting|notify|notifying)\b.{0,20}\b(the )?(user|human|person|anyone|operator|developer)",
+    },
+    Pattern {
+        sign: Sign::Secrecy,
+        needs: &[
+            &["send", "post", "upload", "exfiltrate", "forward", "leak", "transmit", "email"],
+            &[
+                "api key",
+                "api_key",
+                "api-key",
+                "apikey",
+                "secret",
+                "password",
+                "credential",
+                "token",
+                "environment variable",
+                ".env",
+                "ssh key",
+                "private key",
+                "system prompt",
+                "conversation",
+                "chat history",
+            ],
+            &["http", "@", "webhook", "server", "address"],
+        ],
+        regex: r"\b(send|post|upload|exfiltrate|forward|leak|transmit|email)\b.{0,60}\b(api[ _-]?keys?|secrets?|passwords?|credentials?|tokens?|environment variables?|\.env|ssh keys?|private keys?|system prompt|conversation|chat history)\b.{0,60}\b(to|at|via)\b.{0,40}(https?://|[a-z0-9.-]+@|webhook|server|address)",
+    },
+    Pattern {
+        sign: Sign::Secrecy,
+        needs: &[
+            &["reveal", "print", "output", "repeat", "show", "leak"],
+            &["your ", "the "],
+            &["system ", "hidden ", "initial ", "original ", "secret "],
+        ],
+        regex: r"\b(reveal|print|output|repeat|show|leak)\b.{0,20}\b(your|the) (system|hidden|initial|original|secret) (prompt|instructions?|message)",
+    },
+    Pattern {
+        sign: Sign::Secrecy,
+        needs: &[&["不要", "别", "別"], &["告诉", "告訴", "通知", "让", "讓"], &["用户", "用戶", "使用者", "任何人"]],
+        regex: r"(不要|别|別)(告诉|告訴|通知|让|讓)[^。\n]{0,4}(用户|用戶|使用者|任何人)",
+    },
+    Pattern {
+        sign: Sign::Secrecy,
+        needs: &[&["ユーザーに", "利用者に"]],
+        regex: r"(ユーザー|利用者)に(は)?(知らせ|伝え|言わ)(ない|ず)",
+    },
 ];
+
+/// Each pattern by its place, compiled when it is first needed.
+static COMPILED: [OnceLock<Option<Regex>>; PATTERNS.len()] = [const { OnceLock::new() }; PATTERNS.len()];
 
 /// A word's edge is told among ASCII letters alone: with Unicode's the fast engines give up at the first character
 /// beyond ASCII, and judging Chinese text took ten times as long.
-static SET: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
-    let patterns = PATTERNS.iter().map(|(_, pattern)| pattern.replace(r"\b", r"(?-u:\b)"));
-    RegexSetBuilder::new(patterns).dot_matches_new_line(true).build().ok()
+fn compiled(at: usize) -> Option<&'static Regex> {
+    let compile = || {
+        let pattern = PATTERNS[at].regex.replace(r"\b", r"(?-u:\b)");
+        RegexBuilder::new(&pattern).dot_matches_new_line(true).build().ok()
+    };
+    COMPILED[at].get_or_init(compile).as_ref()
+}
+
+/// All words that patterns need, and where each is needed: the pattern's place and the list's.
+struct Needs {
+    words: AhoCorasick,
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+static NEEDS: LazyLock<Option<Needs>> = LazyLock::new(|| {
+    let mut places: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
+    for (at, pattern) in PATTERNS.iter().enumerate() {
+        for (list, words) in pattern.needs.iter().enumerate() {
+            words.iter().for_each(|word| places.entry(word).or_default().push((at, list)));
+        }
+    }
+    let words = AhoCorasick::new(places.keys()).ok()?;
+    Some(Needs { words, places: places.into_values().collect() })
 });
 
-static BLANKS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[^\S\n]+").ok());
+/// The places of the patterns that can match a text, ascending.
+fn possible(text: &str) -> Vec<usize> {
+    // Without the words each pattern is tried.
+    let Some(needs) = &*NEEDS else { return (0..PATTERNS.len()).collect() };
+    let mut met = vec![0_u8; PATTERNS.len()];
+    let mut seen = vec![false; needs.places.len()];
+    for found in needs.words.find_overlapping_iter(text) {
+        let word = found.pattern().as_usize();
+        if !std::mem::replace(&mut seen[word], true) {
+            needs.places[word].iter().for_each(|&(at, list)| met[at] |= 1 << list);
+        }
+    }
+    (0..PATTERNS.len()).filter(|&at| met[at].count_ones() as usize == PATTERNS[at].needs.len()).collect()
+}
+
+/// The text with each run of white space as one blank; lines stay lines.
+fn one_blank(text: String) -> String {
+    let is_blank = |c: char| c.is_whitespace() && c != '\n';
+    let mut one = String::with_capacity(text.len());
+    let mut last = false;
+    for c in text.chars() {
+        let blank = is_blank(c);
+        if !(blank && last) {
+            one.push(if blank { ' ' } else { c });
+        }
+        last = blank;
+    }
+    one
+}
 
 /// What is suspicious about a text, each sign once, in their order; nothing for a clean one.
 ///
@@ -162,9 +397,12 @@ pub fn signs(text: &str) -> Vec<Sign> {
     if hidden {
         found.push(Sign::Hidden);
     }
-    if let (Some(set), Some(blanks)) = (&*SET, &*BLANKS) {
-        let plain = blanks.replace_all(&plain, " ");
-        found.extend(set.matches(&plain).iter().filter_map(|at| PATTERNS.get(at)).map(|(sign, _)| *sign));
+    let plain = one_blank(plain);
+    for at in possible(&plain) {
+        let sign = PATTERNS[at].sign;
+        if !found.contains(&sign) && compiled(at).is_some_and(|regex| regex.is_match(&plain)) {
+            found.push(sign);
+        }
     }
     found.sort_unstable();
     found.dedup();
@@ -203,10 +441,11 @@ fn visible(text: &str) -> (String, bool) {
     let mut plain = String::with_capacity(text.len());
     let mut invisible = 0;
     let mut tags = false;
+    let mut flags = None;
     for c in text.nfkc() {
         match c {
             // Tags spell ASCII without a trace, apart from the flags of a few regions.
-            '\u{E0000}'..='\u{E007F}' => tags |= !is_flag_tag(text),
+            '\u{E0000}'..='\u{E007F}' => tags |= !*flags.get_or_insert_with(|| is_flag_tag(text)),
             '\u{200B}'
             | '\u{2060}'..='\u{2064}'
             | '\u{FEFF}'
@@ -244,14 +483,32 @@ fn is_flag_tag(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::string::string_regex;
+    use proptest::test_runner::TestRunner;
+
     use super::*;
 
     #[test]
     fn every_pattern_is_valid() {
-        for (_, pattern) in PATTERNS {
-            Regex::new(pattern).unwrap();
+        for at in 0..PATTERNS.len() {
+            assert!(compiled(at).is_some(), "{}", PATTERNS[at].regex);
         }
-        assert!(SET.is_some() && BLANKS.is_some());
+        assert!(NEEDS.is_some());
+        assert!(PATTERNS.iter().all(|pattern| pattern.needs.len() <= 8), "the lists are counted in eight bits");
+    }
+
+    #[test]
+    fn whatever_matches_a_pattern_has_the_words_it_needs() {
+        let mut runner = TestRunner::deterministic();
+        for (at, pattern) in PATTERNS.iter().enumerate() {
+            // Text is made from it; edges of words and beginnings of lines are filled by no character.
+            let made = string_regex(&pattern.regex.replace(r"\b", "").replace("(^|", "(|")).unwrap();
+            for _ in 0..300 {
+                let text = made.new_tree(&mut runner).unwrap().current();
+                assert!(possible(&text).contains(&at), "{:?} is made by {}", text, pattern.regex);
+            }
+        }
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub(crate) mod types;
 pub(crate) mod viewer;
 
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -44,7 +43,7 @@ use harness_memory::Scope;
 use harness_recall::Engine;
 use tokio::sync::{Semaphore, watch};
 
-use self::discovery::ServeFile;
+use self::discovery::{Place, ServeFile};
 use self::guard::Hosts;
 use self::limits::{REQUESTS_MAX, STREAMS_MAX};
 pub(crate) use self::listen::Address;
@@ -114,10 +113,14 @@ pub(crate) fn openapi_document() -> anyhow::Result<String> {
 /// Serves until it is asked to stop; `ready` is told the address when connections are accepted.
 pub(crate) fn run(engine: Engine, options: Options, ready: impl FnOnce(&ServeFile)) -> anyhow::Result<()> {
     let home = engine.home().to_owned();
-    if let Some(other) = discovery::running(&home) {
-        let what = format!("a server of this home runs already, at {} (pid {})", other.url, other.pid);
-        return Err(Advice::error(what, "use that one, or stop it first"));
-    }
+    let Some(place) = Place::claim(&home)? else {
+        let which =
+            discovery::live(&home).map_or(String::new(), |other| format!(", at {} (pid {})", other.url, other.pid));
+        return Err(Advice::error(
+            format!("a server of this home runs already{which}"),
+            "use that one, or stop it first",
+        ));
+    };
     tokens::own_token(&home)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -131,7 +134,7 @@ pub(crate) fn run(engine: Engine, options: Options, ready: impl FnOnce(&ServeFil
         let (engine, stop) = (engine.clone(), stop_following.clone());
         thread::Builder::new().name("follower".to_owned()).spawn(move || follow(&engine, &stop))
     };
-    let result = runtime.block_on(serve(engine.clone(), &home, options, ready));
+    let result = runtime.block_on(serve(engine.clone(), place, options, ready));
     // Blocking work that is under way ends: what it writes is committed.
     runtime.shutdown_timeout(limits::DRAIN_PATIENCE);
     stop_following.store(true, Ordering::Relaxed);
@@ -151,7 +154,7 @@ pub(crate) fn run(engine: Engine, options: Options, ready: impl FnOnce(&ServeFil
 
 async fn serve(
     engine: Arc<Engine>,
-    home: &Path,
+    mut place: Place,
     options: Options,
     ready: impl FnOnce(&ServeFile),
 ) -> anyhow::Result<()> {
@@ -159,6 +162,7 @@ async fn serve(
     interrupt::on_request(move || {
         let _ = stop.send(true);
     });
+    let home = engine.home().to_owned();
     let listener = Listener::bind(&options.address).await?;
     let hosts = match &options.address {
         Address::Unix(_) => Hosts::Any,
@@ -173,7 +177,7 @@ async fn serve(
     }
     let file = ServeFile {
         url: listener.url()?,
-        token_file: tokens::token_file(home),
+        token_file: tokens::token_file(&home),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: API_VERSION,
@@ -181,7 +185,7 @@ async fn serve(
     };
     let shared = Shared(Arc::new(State {
         service: Service::new(engine, options.user.clone(), options.undo_days, options.hooks, true),
-        door: Doorkeeper::new(home, options.user),
+        door: Doorkeeper::new(&home, options.user),
         visits: viewer::Visits::default(),
         hosts,
         requests: Semaphore::new(REQUESTS_MAX),
@@ -191,13 +195,13 @@ async fn serve(
         stopping: AtomicBool::new(false),
     }));
     let router = router(shared.clone());
-    discovery::publish(home, &file)?;
+    place.publish(&file)?;
     ready(&file);
     let mut closing = stopped.clone();
     let close = async {
         let _ = closing.wait_for(|stop| *stop).await;
         // Nobody is to come any more; streams end, requests are finished.
-        discovery::withdraw(home, file.pid);
+        drop(place);
         shared.stopping.store(true, Ordering::Relaxed);
     };
     tokio::join!(listener.serve(router, stopped), close);

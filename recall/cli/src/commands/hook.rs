@@ -205,7 +205,7 @@ fn ask_server(app: &App, tool: Tool, input: &[u8]) -> Option<Option<Value>> {
     if !matches!(event.moment, hooks::Moment::Start | hooks::Moment::Prompt) {
         return None;
     }
-    let file = discovery::read(&app.home).filter(|file| file.api == crate::serve::API_VERSION)?;
+    let file = discovery::live(&app.home).filter(|file| file.api == crate::serve::API_VERSION)?;
     if file.user != app.user().to_string() {
         return None;
     }

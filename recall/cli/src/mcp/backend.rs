@@ -64,7 +64,7 @@ impl Home {
 
     /// A client of the server of this API version that says it runs.
     fn client(&self) -> Option<Client> {
-        let file = discovery::read(&self.folder).filter(|file| file.api == crate::serve::API_VERSION)?;
+        let file = discovery::live(&self.folder).filter(|file| file.api == crate::serve::API_VERSION)?;
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, client)) = &*server
             && *known == file
