@@ -1,5 +1,6 @@
 //! A folder of Markdown notes: each file a note, a long one a note for each of its headings.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +116,7 @@ fn note_of(reading: &mut Reading, file: &Path, name: &str) -> bool {
             continue;
         }
         // A part that is cut out of its file says where it stood.
-        let above: Vec<&str> = title.iter().copied().chain(part.above.iter().map(String::as_str)).collect();
+        let above: Vec<&str> = title.as_deref().into_iter().chain(part.above.iter().map(String::as_str)).collect();
         let begins = words.trim_start_matches('#').trim_start();
         if !above.is_empty() && !above.iter().any(|heading| begins.starts_with(heading)) {
             words = format!("{}\n\n{words}", above.join(" › "));
@@ -142,7 +143,7 @@ fn note_of(reading: &mut Reading, file: &Path, name: &str) -> bool {
 
 /// What stands before a note's text.
 struct Front<'t> {
-    title: Option<&'t str>,
+    title: Option<Cow<'t, str>>,
     tags: Vec<String>,
     at: Option<Timestamp>,
     body: &'t str,
@@ -158,7 +159,7 @@ impl<'t> Front<'t> {
         let mut in_tags = false;
         for line in rest[..end].lines() {
             if in_tags && let Some(tag) = line.trim().strip_prefix("- ") {
-                front.tags.push(plain(tag).to_owned());
+                front.tags.push(plain(tag).into_owned());
                 continue;
             }
             in_tags = false;
@@ -169,9 +170,9 @@ impl<'t> Front<'t> {
                 "tags" | "keywords" if value.is_empty() => in_tags = true,
                 "tags" | "keywords" => {
                     let inner = value.trim_start_matches('[').trim_end_matches(']');
-                    front.tags.extend(inner.split(',').map(|tag| plain(tag.trim()).to_owned()));
+                    front.tags.extend(inner.split(',').map(|tag| plain(tag).into_owned()));
                 }
-                "date" | "created" | "created_at" => front.at = time(&Value::from(plain(value))),
+                "date" | "created" | "created_at" => front.at = time(&Value::from(&*plain(value))),
                 _ => {}
             }
         }
@@ -179,10 +180,14 @@ impl<'t> Front<'t> {
     }
 }
 
-fn plain(value: &str) -> &str {
+/// A value without its quotes. Within double ones it is written as in JSON, within single ones each quote is doubled.
+fn plain(value: &str) -> Cow<'_, str> {
     let value = value.trim();
     let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    within('"').or_else(|| within('\'')).unwrap_or(value)
+    if let Some(inner) = within('"') {
+        return serde_json::from_str::<String>(value).map_or(Cow::Borrowed(inner), Cow::Owned);
+    }
+    within('\'').map_or(Cow::Borrowed(value), |inner| Cow::Owned(inner.replace("''", "'")))
 }
 
 /// A part of a file, with the headings that it stands under.
@@ -219,4 +224,22 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     }
     parts.push(Part { above, text: &text[begin..], line: begin_line });
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_values_are_read_as_they_were_meant() {
+        for (written, meant) in [
+            (r#""a \"quoted\" title, back\\slash""#, r#"a "quoted" title, back\slash"#),
+            ("'it''s so'", "it's so"),
+            ("plain: as it is", "plain: as it is"),
+            (r#""not \q JSON""#, r"not \q JSON"),
+            ("\"", "\""),
+        ] {
+            assert_eq!(plain(written), meant);
+        }
+    }
 }

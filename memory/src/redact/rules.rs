@@ -258,7 +258,7 @@ pub(super) static RULES: &[Rule] = &[
     weak("yandex", &["AQVN", "y0_"], &URL64, 35),
     // The general shapes.
     scan("jwt", &["eyJ"], shapes::jwt),
-    value("url-password", &["://", ":\\/\\/", "%3A%2F%2F"], shapes::url_password),
+    value("url-password", &["://", ":\\", "%3A%2F%2F"], shapes::url_password),
     value("bearer", &["bearer"], shapes::bearer),
     value("authorization", &["authorization"], shapes::authorization),
     value("login-password", &["curl ", "sshpass ", "machine "], shapes::command_line_password),

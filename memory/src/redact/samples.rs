@@ -144,6 +144,8 @@ pub(crate) fn assignments(seed: u64) -> Vec<(&'static str, String, String, &'sta
         of("secret", "--token ", an(40), " next"),
         of("url-password", "postgres://bob:", word(), "@db.example.com:5432/app"),
         of("url-password", "postgres:\\/\\/bob:", word(), "@db.example.com"),
+        // JSON within JSON.
+        of("url-password", "postgres:\\\\/\\\\/bob:", word(), "@db.example.com"),
         of("url-password", "redis://:", word(), "@cache:6379"),
         of("url-password", "url=postgres%3A%2F%2Fbob%3A", an(12), "%40db.example.com"),
         of("login-password", "curl -u bob:", word(), " https://example.com"),

@@ -264,7 +264,11 @@ pub(super) fn jwt(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>>
     (parts >= 2).then_some(anchor.start..end)
 }
 
-/// The password between `scheme://user:` and `@`, also with slashes or delimiters escaped.
+/// A slash stands behind at most so many backslashes: text that was put into JSON five times.
+const ESCAPES_MAX: usize = 31;
+
+/// The password between `scheme://user:` and `@`, also with slashes escaped, however often (JSON within JSON), or
+/// delimiters.
 pub(super) fn url_password(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes;
     let escaped = bytes[anchor.start] == b'%';
@@ -272,7 +276,8 @@ pub(super) fn url_password(text: &Text<'_>, anchor: Range<usize>) -> Option<Rang
     if !scheme.is_ascii_alphanumeric() && !matches!(scheme, b'+' | b'-' | b'.') {
         return None;
     }
-    let window = &bytes[anchor.end..bytes.len().min(anchor.end + USER_INFO_BYTES_MAX)];
+    let begin = if bytes[anchor.end - 1] == b'\\' { after_escaped_slashes(bytes, anchor.end)? } else { anchor.end };
+    let window = &bytes[begin..bytes.len().min(begin + USER_INFO_BYTES_MAX)];
     let stop = window
         .iter()
         .position(|&byte| {
@@ -294,7 +299,16 @@ pub(super) fn url_password(text: &Text<'_>, anchor: Range<usize>) -> Option<Rang
     if password.is_empty() || is_template(password) || is_placeholder(password) || find(password, REDACTED).is_some() {
         return None;
     }
-    Some(anchor.end + start..anchor.end + at)
+    Some(begin + start..begin + at)
+}
+
+/// Where two slashes end, each behind any number of backslashes.
+fn after_escaped_slashes(bytes: &[u8], from: usize) -> Option<usize> {
+    let slash = |from: usize| {
+        let escapes = bytes.get(from..)?.iter().take(ESCAPES_MAX).take_while(|&&byte| byte == b'\\').count();
+        (bytes.get(from + escapes) == Some(&b'/')).then_some(from + escapes + 1)
+    };
+    slash(slash(from)?)
 }
 
 fn find_escape(bytes: &[u8], escape: &[u8]) -> Option<usize> {

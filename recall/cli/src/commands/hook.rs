@@ -1,6 +1,7 @@
 //! `harness hook`.
 
 use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
@@ -163,7 +164,9 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
         .context("cannot read the input")?;
     anyhow::ensure!(input.len() <= INPUT_BYTES_MAX, "the input is longer than {INPUT_BYTES_MAX} bytes");
     let app = App::new(globals)?;
-    let opened: OnceLock<Arc<Engine>> = OnceLock::new();
+    // Never closed: the process ends with its work. What was written is committed, and to close the last connection
+    // would copy the log into the database while the tool waits.
+    let opened: ManuallyDrop<OnceLock<Arc<Engine>>> = ManuallyDrop::default();
     let engine = || open(&app, &opened);
     let scope_of = |folder: &Path| app.scope_of(folder);
     let (user, prompt_tokens) = (app.user(), app.settings.hook_tokens);

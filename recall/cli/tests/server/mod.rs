@@ -44,14 +44,22 @@ impl Server {
     }
 
     /// The same by a command that somebody else put together, with [`SERVE`] in it.
-    pub(crate) fn spawn(home: Arc<Home>, mut command: Command) -> Server {
+    pub(crate) fn spawn(home: Arc<Home>, command: Command) -> Server {
+        Server::try_spawn(home, command).unwrap_or_else(|errors| panic!("no address: {errors}"))
+    }
+
+    /// The same for one that may fail to start; then what it wrote to stderr.
+    pub(crate) fn try_spawn(home: Arc<Home>, mut command: Command) -> Result<Server, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no address: {line:?}"));
+        let Ok(said) = serde_json::from_str::<Value>(&line) else {
+            let output = child.wait_with_output().unwrap();
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        };
         let token = std::fs::read_to_string(said["token_file"].as_str().unwrap()).unwrap().trim().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server { home, child, url: said["url"].as_str().unwrap().to_owned(), token, http }
+        Ok(Server { home, child, url: said["url"].as_str().unwrap().to_owned(), token, http })
     }
 
     /// A request with the token for everything.
