@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::ops::Deref;
 
 use harness_memory::id::IdPrefix;
 use harness_memory::{
@@ -13,8 +14,8 @@ use harness_memory::{
 };
 use jiff::Timestamp;
 
-use crate::copies::words;
-use crate::current::alike;
+use crate::copies::WordSet;
+use crate::current::{alike, telling_words};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::tokens;
@@ -65,31 +66,42 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
         return Err(Error::EmptyQuery);
     }
     let query = Query { text: task.into_owned(), limit: LOOKED_AT, plain: true, ..query.clone() };
-    let mut answer = engine.recall_distinct(&query, reads)?;
-    if query.kinds.is_empty() {
-        distil(engine, query, reads, &mut answer)?;
-    }
-    let suspicious = |hit: &Hit| suspicion::is_suspicious(&hit.text, hit.origin, hit.trust);
-    suspicion::clean_first(&mut answer.hits, suspicious);
-    // What gives orders is no measure of what is worth saying: clean items are measured by the best of their own.
-    let best = answer.hits.iter().filter(|hit| !suspicious(hit)).map(|hit| hit.score).fold(0.0, f32::max);
-    if best > 0.0 {
-        for hit in &mut answer.hits {
-            hit.score = if suspicious(hit) { hit.score * SUSPICIOUS_SHARE } else { hit.score / best };
-        }
+    let kinds = vec![Kind::Episode, Kind::Note, Kind::Lesson];
+    let distilled = query.kinds.is_empty().then(|| Query { kinds, ..query.clone() });
+    // Both at once: somebody waits, and most machines have a second core.
+    let (answer, distilled) = std::thread::scope(|scope| {
+        let distilled = distilled.map(|query| scope.spawn(move || engine.recall(&query, reads)));
+        let answer = engine.recall_distinct(&query, reads);
+        (answer, distilled.map(std::thread::ScopedJoinHandle::join))
+    });
+    let mut answer = answer?;
+    // A panic there is a bug of ours; what was found here is said all the same.
+    if let Some(Ok(distilled)) = distilled {
+        add_distilled(engine, distilled?, &mut answer);
     }
     let mut context = Context { confidence: answer.confidence, degraded: answer.degraded, ..Context::default() };
     if answer.confidence < weights.silence {
         return Ok(context);
     }
     let ids: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
-    let mut allowed = engine.credit()?.allowed(&ids).into_iter();
-    answer.hits.retain(|_| allowed.next().unwrap_or(true));
-    let mut chosen: Vec<(&Hit, String)> = Vec::new();
-    let mut worth = choose(&answer.hits, weights);
-    let clean = worth.iter().filter(|hit| !suspicious(hit)).count();
+    let allowed = engine.credit()?.allowed(&ids).into_iter().chain(std::iter::repeat(true));
+    // What gives orders is no measure of what is worth saying, allowed or not: clean items are measured by the best of
+    // their own.
+    let mut judged: Vec<(Judged, bool)> = answer.hits.into_iter().map(Judged::of).zip(allowed).collect();
+    let best = judged.iter().filter(|(hit, _)| !hit.suspicious).map(|(hit, _)| hit.score).fold(0.0, f32::max);
+    judged.retain(|(_, allowed)| *allowed);
+    let mut hits: Vec<Judged> = judged.into_iter().map(|(hit, _)| hit).collect();
+    suspicion::clean_first(&mut hits, |hit| hit.suspicious);
+    if best > 0.0 {
+        for Judged { hit, suspicious } in &mut hits {
+            hit.score = if *suspicious { hit.score * SUSPICIOUS_SHARE } else { hit.score / best };
+        }
+    }
+    let mut chosen: Vec<(&Judged, String)> = Vec::new();
+    let mut worth = choose(&hits, weights);
+    let clean = worth.iter().filter(|hit| !hit.suspicious).count();
     if (1..CLEAN_FIRST).contains(&clean) {
-        worth.retain(|hit| !suspicious(hit));
+        worth.retain(|hit| !hit.suspicious);
     }
     // A rule that stands among the rules is not said again beside its episode.
     let rules: HashSet<&str> = worth.iter().filter(|hit| hit.kind == Kind::Lesson).map(|hit| hit.text.trim()).collect();
@@ -111,12 +123,39 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
     Ok(context)
 }
 
+/// A hit, and whether it reads like an attempt to give orders: judged once, asked for often.
+struct Judged {
+    hit: Hit,
+    suspicious: bool,
+}
+
+impl Judged {
+    fn of(hit: Hit) -> Judged {
+        Judged { suspicious: suspicion::is_suspicious(&hit.text, hit.origin, hit.trust), hit }
+    }
+
+    /// Whether what it says is no word to go by: tools or the web said it, or it reads like an attempt to give orders.
+    fn is_outside(&self) -> bool {
+        self.suspicious || is_from_outside(self)
+    }
+}
+
+impl Deref for Judged {
+    type Target = Hit;
+
+    fn deref(&self) -> &Hit {
+        &self.hit
+    }
+}
+
+fn is_from_outside(hit: &Hit) -> bool {
+    matches!(hit.origin, Origin::Tool | Origin::Web) || hit.trust >= Trust::Untrusted
+}
+
 /// What was said on a topic is a hundred lines, what came of it is one: the one must not drown in the lines.
-fn distil(engine: &Engine, query: Query, reads: &ReadSet, answer: &mut Answer) -> Result<()> {
-    let distilled = Query { kinds: vec![Kind::Episode, Kind::Note, Kind::Lesson], ..query };
-    let distilled = engine.recall(&distilled, reads)?;
+fn add_distilled(engine: &Engine, distilled: Answer, answer: &mut Answer) {
     if distilled.confidence < engine.weights().silence {
-        return Ok(());
+        return;
     }
     let mut messages = 0;
     answer.hits.retain(|hit| {
@@ -125,7 +164,6 @@ fn distil(engine: &Engine, query: Query, reads: &ReadSet, answer: &mut Answer) -
     });
     let known: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
     answer.hits.extend(distilled.hits.into_iter().filter(|hit| !known.contains(&hit.id)));
-    Ok(())
 }
 
 /// The parts of a context, in their order.
@@ -143,10 +181,10 @@ impl Part {
 
     /// Where a hit belongs. What tools and the web said, or what reads like an attempt to
     /// give orders, is never a rule, whatever it calls itself.
-    fn of(hit: &Hit) -> Part {
+    fn of(hit: &Judged) -> Part {
         match (hit.kind, hit.outcome) {
             (Kind::Episode, Some(Outcome::Failure)) => Part::Failed,
-            _ if is_outside(hit, &hit.text) => Part::Outside,
+            _ if hit.is_outside() => Part::Outside,
             (Kind::Lesson, _) => Part::Rules,
             (Kind::Episode, Some(Outcome::Success)) => Part::Worked,
             _ => Part::Known,
@@ -164,16 +202,8 @@ impl Part {
     }
 }
 
-/// Whether what a hit says here is no word to go by: tools or the web said it, or it reads like an attempt to give
-/// orders.
-fn is_outside(hit: &Hit, text: &str) -> bool {
-    matches!(hit.origin, Origin::Tool | Origin::Web)
-        || hit.trust >= Trust::Untrusted
-        || suspicion::is_suspicious(text, hit.origin, hit.trust)
-}
-
 /// The items under the headings of their parts, each part best first.
-fn body(chosen: &[(&Hit, String)]) -> String {
+fn body(chosen: &[(&Judged, String)]) -> String {
     let mut body = HEADING.to_owned();
     for part in Part::ALL {
         let mut items = chosen.iter().filter(|(hit, _)| Part::of(hit) == part).peekable();
@@ -187,9 +217,9 @@ fn body(chosen: &[(&Hit, String)]) -> String {
 }
 
 /// The hits that are worth saying, in their order.
-fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
+fn choose<'h>(hits: &'h [Judged], weights: &Weights) -> Vec<&'h Judged> {
     let sayable = |hit: &Hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none();
-    let said: Vec<HashSet<String>> = hits.iter().map(|hit| words(&tells(hit)).into_iter().collect()).collect();
+    let said: Vec<WordSet> = hits.iter().map(|hit| telling_words(&tells(hit))).collect();
     let mut left: Vec<usize> = (0..hits.len()).filter(|&at| sayable(&hits[at])).collect();
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < weights.context_items {
@@ -216,9 +246,9 @@ fn choose<'h>(hits: &'h [Hit], weights: &Weights) -> Vec<&'h Hit> {
 const LESSON_SHARE: f32 = 0.4;
 
 /// What a hit must be worth to be said.
-fn bar(hit: &Hit, weights: &Weights) -> f32 {
+fn bar(hit: &Judged, weights: &Weights) -> f32 {
     match hit.kind {
-        _ if is_outside(hit, &hit.text) => weights.message_worth_saying,
+        _ if hit.is_outside() => weights.message_worth_saying,
         Kind::Lesson => LESSON_SHARE * weights.worth_saying,
         Kind::Message => weights.message_worth_saying,
         Kind::Episode | Kind::Note => weights.worth_saying,
@@ -239,7 +269,7 @@ fn tells(hit: &Hit) -> String {
 }
 
 /// How far two hits say the same, 0 to 1.
-fn same(one: &Hit, said: &HashSet<String>, other: &Hit, words: &HashSet<String>) -> f32 {
+fn same(one: &Hit, said: &WordSet, other: &Hit, words: &WordSet) -> f32 {
     // The same situation that ended otherwise is another thing to know.
     if one.outcome == other.outcome { alike(said, words) } else { 0.5 * alike(said, words) }
 }
@@ -264,7 +294,9 @@ fn item(hit: &Hit, id: &str, chars_max: usize, rules: &HashSet<&str>) -> String 
     if hit.kind == Kind::Episode {
         push_course(&mut text, hit);
         let lesson = hit.lesson.as_deref().map(str::trim).filter(|lesson| !rules.contains(lesson));
-        if let Some(lesson) = lesson.filter(|lesson| !is_outside(hit, lesson)) {
+        if let Some(lesson) =
+            lesson.filter(|lesson| !is_from_outside(hit) && !suspicion::is_suspicious(lesson, hit.origin, hit.trust))
+        {
             push_part(&mut text, "learned: ", lesson);
         }
     }

@@ -157,13 +157,14 @@ fn is_mark(word: &str) -> bool {
     word.chars().any(char::is_numeric) || NEGATIONS.contains(&word)
 }
 
-fn number(value: impl Hash) -> u64 {
+pub(crate) fn number(value: impl Hash) -> u64 {
     let mut hasher = FxHasher::default();
     value.hash(&mut hasher);
     hasher.finish()
 }
 
 /// The words of a text, folded; each character of a script without blanks is one.
+#[cfg(test)]
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     each_word(text, |word| words.push(word.to_owned()));
@@ -171,7 +172,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 }
 
 /// Takes the same words one after the other, in the order of the text.
-fn each_word(text: &str, mut take: impl FnMut(&str)) {
+pub(crate) fn each_word(text: &str, mut take: impl FnMut(&str)) {
     let mut word = String::new();
     let mut taken = 0;
     let mut end = |word: &mut String| {

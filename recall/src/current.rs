@@ -1,11 +1,11 @@
 //! What is true now: a record ranks below the one that replaces it, and a statement below a newer one of the same
 //! subject that answers the question as well.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use harness_memory::{Body, RecordId, Store};
 
-use crate::copies::words;
+use crate::copies::{WordSet, each_word, number};
 use crate::error::Result;
 use crate::ranked::Ranked;
 use crate::weights::Weights;
@@ -56,7 +56,7 @@ pub(crate) fn prefer_newer(
     question: &str,
     weights: &Weights,
 ) {
-    let asked: HashSet<String> = words(question).into_iter().collect();
+    let asked = telling_words(question);
     let told: Vec<Option<Told>> = ranked.iter().take(COMPARED_MAX).map(|hit| told(hit, replaced_by)).collect();
     for newer in 0..told.len() {
         let Some(new) = &told[newer] else { continue };
@@ -68,7 +68,7 @@ pub(crate) fn prefer_newer(
                 && next.stored.record.scope == hit.stored.record.scope
                 && next.coverage >= weights.newer_coverage * hit.coverage
                 && alike(&old.words, &new.words) >= weights.newer_alike
-                && old.words.difference(&new.words).all(|word| !asked.contains(word) || is_small(word))
+                && old.words.difference(&new.words).all(|word| !asked.contains(word))
         }) else {
             continue;
         };
@@ -79,7 +79,7 @@ pub(crate) fn prefer_newer(
 }
 
 struct Told {
-    words: HashSet<String>,
+    words: WordSet,
 }
 
 fn told(hit: &Ranked, replaced_by: &HashMap<RecordId, RecordId>) -> Option<Told> {
@@ -88,16 +88,26 @@ fn told(hit: &Ranked, replaced_by: &HashMap<RecordId, RecordId>) -> Option<Told>
     if tied || !matches!(record.body, Body::Note(_)) {
         return None;
     }
-    let words = words(record.text());
-    (words.len() <= STATEMENT_WORDS_MAX).then(|| Told { words: words.into_iter().collect() })
+    let mut count = 0;
+    each_word(record.text(), |_| count += 1);
+    (count <= STATEMENT_WORDS_MAX).then(|| Told { words: telling_words(record.text()) })
 }
 
-/// The share of the shorter text's words that the other has, small words left out.
-pub(crate) fn alike(one: &HashSet<String>, other: &HashSet<String>) -> f32 {
-    let said = |words: &HashSet<String>| words.iter().filter(|word| !is_small(word)).count();
-    let both = one.intersection(other).filter(|word| !is_small(word)).count();
-    let shorter = said(one).min(said(other));
-    if shorter == 0 { 0.0 } else { both as f32 / shorter as f32 }
+/// The words of a text that tell it from others: small ones are left out.
+pub(crate) fn telling_words(text: &str) -> WordSet {
+    let mut words = WordSet::default();
+    each_word(text, |word| {
+        if !is_small(word) {
+            words.insert(number(word));
+        }
+    });
+    words
+}
+
+/// The share of the shorter text's words that the other has.
+pub(crate) fn alike(one: &WordSet, other: &WordSet) -> f32 {
+    let shorter = one.len().min(other.len());
+    if shorter == 0 { 0.0 } else { one.intersection(other).count() as f32 / shorter as f32 }
 }
 
 /// Short words that tell no statements apart: function words of English.

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use harness_index::embed::gate::{UNDERSTOOD_MIN, understood_part};
@@ -57,6 +57,9 @@ pub(crate) struct Meaning {
     /// For searching only.
     index: Mutex<Option<Arc<MeaningIndex>>>,
     last: Mutex<Option<(Instant, String, Question)>>,
+    /// The question that is being embedded, and that it is no more.
+    flying: Mutex<Option<String>>,
+    landed: Condvar,
     /// Whether a question found nobody who holds the model.
     missed: AtomicBool,
     /// The marks of embedders' exams, by their ids.
@@ -100,6 +103,16 @@ impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.asked_ms.store(now_ms(), Ordering::Relaxed);
         self.0.asking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A question on its way to its vector.
+struct Flight<'a>(&'a Meaning);
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        *self.0.flying.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.landed.notify_all();
     }
 }
 
@@ -175,6 +188,8 @@ impl Meaning {
             held: Mutex::default(),
             index: Mutex::default(),
             last: Mutex::default(),
+            flying: Mutex::default(),
+            landed: Condvar::new(),
             missed: AtomicBool::new(false),
             marks: Mutex::default(),
             activity: Arc::default(),
@@ -325,8 +340,10 @@ impl Meaning {
         })
     }
 
-    /// A question's vector, from this process or from the one that holds the model.
+    /// A question's vector, from this process or from the one that holds the model. Who asks the same at the same time
+    /// waits for it.
     fn embed(&self, question: &str) -> Result<Question, Absent> {
+        let _flight = self.flight(question);
         {
             let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((at, text, embedded)) = &*last
@@ -359,6 +376,20 @@ impl Meaning {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some((Instant::now(), question.to_owned(), embedded.clone()));
         Ok(embedded)
+    }
+
+    /// Waits while this question is being embedded elsewhere in this process. Of different questions only one is
+    /// waited for: it is the two halves of a context that ask the same.
+    fn flight(&self, question: &str) -> Option<Flight<'_>> {
+        let lock = || self.flying.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flying = lock();
+        while flying.as_deref() == Some(question) {
+            flying = self.landed.wait(flying).unwrap_or_else(PoisonError::into_inner);
+        }
+        flying.is_none().then(|| {
+            *flying = Some(question.to_owned());
+            Flight(self)
+        })
     }
 
     /// The index of a space, for searching.

@@ -6,9 +6,9 @@
 //! kin, and what then decides between them is how they ended.
 
 use harness_memory::{Body, Episode};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::copies::words;
+use crate::copies::{WordSet, each_word, number};
 use crate::ranked::Ranked;
 use crate::weights::Weights;
 
@@ -32,7 +32,7 @@ pub(crate) fn share(ranked: &mut [Ranked], weights: &Weights) {
     }
     episodes.sort_by(|&a, &b| ranked[b].score.total_cmp(&ranked[a].score));
     episodes.truncate(COMPARED_MAX);
-    let said: Vec<FxHashSet<String>> = episodes.iter().filter_map(|&at| episode(&ranked[at])).map(said).collect();
+    let said: Vec<WordSet> = episodes.iter().filter_map(|&at| episode(&ranked[at])).map(said).collect();
     let kinship = kinship(&said);
     let scores: Vec<f32> = episodes.iter().map(|&at| ranked[at].score).collect();
     for (one, &at) in episodes.iter().enumerate() {
@@ -57,17 +57,28 @@ fn episode(hit: &Ranked) -> Option<&Episode> {
 }
 
 /// What the person said.
-fn said(episode: &Episode) -> FxHashSet<String> {
-    let texts = std::iter::once(&episode.situation).chain(&episode.user_turns);
-    texts.flat_map(|text| words(text)).take(WORDS_MAX).collect()
+fn said(episode: &Episode) -> WordSet {
+    let (mut words, mut taken) = (WordSet::default(), 0);
+    for text in std::iter::once(&episode.situation).chain(&episode.user_turns) {
+        if taken >= WORDS_MAX {
+            break;
+        }
+        each_word(text, |word| {
+            if taken < WORDS_MAX {
+                words.insert(number(word));
+            }
+            taken += 1;
+        });
+    }
+    words
 }
 
 /// How near each is to each other, 0 to 1: the cosine of their words, each weighed by how few of them have it.
-fn kinship(said: &[FxHashSet<String>]) -> Vec<Vec<f32>> {
+fn kinship(said: &[WordSet]) -> Vec<Vec<f32>> {
     let count = said.len();
-    let mut holders: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    let mut holders: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
     for (at, words) in said.iter().enumerate() {
-        words.iter().for_each(|word| holders.entry(word).or_default().push(at));
+        words.iter().for_each(|word| holders.entry(*word).or_default().push(at));
     }
     let mut both = vec![vec![0.0_f32; count]; count];
     for holders in holders.values() {
