@@ -1,6 +1,7 @@
 //! One home opened: recall, catching up, index upkeep.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,14 @@ use harness_memory::store::Finding;
 use harness_memory::{Answer, Context, Intake, Position, Query, ReadSet, SqliteStore, Store};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::answer::{self, Arms};
 use crate::context;
 use crate::error::{Error, Result};
 use crate::meaning::Meaning;
 use crate::rerank::Reranking;
+use crate::socket::Sent;
 use crate::weights::Weights;
 
 /// How far long work has come, and whether to go on: called with units done and units in all, and answers
@@ -62,7 +65,13 @@ pub struct Engine {
     credit: Mutex<Option<(u64, Arc<Credit>)>>,
     /// Off unless it is asked for.
     reranking: OnceLock<Reranking>,
+    errands: OnceLock<Errands>,
+    errands_done: AtomicU64,
 }
+
+/// What a program does for other processes of its user: an errand in, what came of it out, or `None` where it does not
+/// take it.
+type Errands = Box<dyn Fn(Value) -> Option<Value> + Send + Sync>;
 
 /// What an index says of itself.
 #[derive(Clone, Debug, Serialize)]
@@ -121,6 +130,8 @@ impl Engine {
             weights: Weights::default(),
             credit: Mutex::new(None),
             reranking: OnceLock::new(),
+            errands: OnceLock::new(),
+            errands_done: AtomicU64::new(0),
         })
     }
 
@@ -231,6 +242,32 @@ impl Engine {
     /// The same records, the same arms and the same `now` give the same bytes.
     pub fn context(&self, query: &Query, reads: &ReadSet, budget_tokens: usize) -> Result<Context> {
         context::pack(self, query, reads, budget_tokens)
+    }
+
+    /// While this engine [follows](Engine::follow), other processes of the same user can
+    /// [send it on errands](Engine::send_holder): what takes a process long that opens everything anew, one does at once
+    /// that has it open. `take` is called on any thread, several times at once. Only the first call counts.
+    pub fn take_errands(&self, take: impl Fn(Value) -> Option<Value> + Send + Sync + 'static) {
+        let _ = self.errands.set(Box::new(take));
+    }
+
+    /// Sends the process that follows this home on an errand, and waits at most this long. At most 64 KiB of JSON go
+    /// there, and 256 KiB come back.
+    pub fn send_holder(home: &Path, errand: Value, patience: Duration) -> Sent {
+        crate::socket::send(home, errand, patience)
+    }
+
+    pub(crate) fn errand(&self, errand: Value) -> Option<Value> {
+        let take = self.errands.get()?;
+        let _asking = self.meaning.activity.asking();
+        let done = take(errand)?;
+        self.errands_done.fetch_add(1, Ordering::Relaxed);
+        Some(done)
+    }
+
+    /// How many errands of other processes this engine was on.
+    pub fn errands_done(&self) -> u64 {
+        self.errands_done.load(Ordering::Relaxed)
     }
 
     pub(crate) fn weights(&self) -> &Weights {

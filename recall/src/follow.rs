@@ -13,7 +13,7 @@ use harness_memory::Store;
 use crate::engine::{Engine, failed};
 use crate::error::Result;
 use crate::priority;
-use crate::socket::Holder;
+use crate::socket::{Holder, Skills};
 
 /// The model is held for so long after a question: a person who asks a tool something asks it again, and each question
 /// would find nobody otherwise.
@@ -88,7 +88,11 @@ impl Engine {
         let followed = thread::scope(|scope| {
             let ending = Ending(&control, holder.as_ref());
             if let Some(holder) = &holder {
-                scope.spawn(|| holder.serve(&|question| self.meaning.embed_here(question)));
+                scope.spawn(|| {
+                    let embed = |question: &str| self.meaning.embed_here(question);
+                    let errand = |errand| self.errand(errand);
+                    holder.serve(&Skills { embed: &embed, errand: &errand });
+                });
             }
             scope.spawn(|| self.follow_vectors(&control, stop));
             let busy = || {

@@ -50,4 +50,5 @@ mod when;
 pub use engine::{Engine, IndexStatus, Progress, Swept};
 pub use error::{Error, Result};
 pub use local::LocalMemory;
+pub use socket::Sent;
 pub use weights::Weights;

@@ -1,8 +1,10 @@
-//! A question's vector from the process that holds the model, over a local socket in the home.
+//! What the process that holds the model does for others, over a local socket in the home: a question's vector, or all of
+//! an errand, where its program [takes errands](crate::Engine::take_errands).
 //!
 //! ```text
-//! request    length (u32, little endian), JSON {"v": 1, "question": "…"}
-//! answer     length (u32, little endian), JSON {"embedder", "understood", "proven", "languages", "vector"} or {"code", "reason"}
+//! request    length (u32, little endian), JSON {"v": 1, "question": "…"} or {"v": 1, "errand": …}
+//! answer     length (u32, little endian), JSON {"embedder", "understood", "proven", "languages", "vector"},
+//!            {"code", "reason"} or {"done": …}
 //! ```
 //!
 //! One request a connection. The socket is its owner's alone (0600, in a folder that is); what is not of the expected
@@ -13,6 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::meaning::{Absent, Question};
 
@@ -35,7 +38,34 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(2);
 #[derive(Serialize, Deserialize)]
 struct Request {
     v: u32,
-    question: String,
+    #[serde(flatten)]
+    wish: Wish,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wish {
+    Question(String),
+    Errand(Value),
+}
+
+/// What became of an errand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    /// It was done, and this came of it.
+    Done(Value),
+    /// Somebody follows the home and does not take it, or was not done in time.
+    NotDone,
+    /// Nobody follows the home whom this process can ask.
+    Nobody,
+}
+
+/// What a holder does for others.
+#[cfg_attr(not(unix), expect(dead_code, reason = "nobody asks where there are no such sockets"))]
+pub(crate) struct Skills<'a> {
+    pub(crate) embed: &'a (dyn Fn(&str) -> Result<Question, Absent> + Sync),
+    /// What came of an errand; `None` where it is not taken.
+    pub(crate) errand: &'a (dyn Fn(Value) -> Option<Value> + Sync),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +83,9 @@ enum Reply {
     Absent {
         code: String,
         reason: String,
+    },
+    Done {
+        done: Value,
     },
 }
 
@@ -85,16 +118,16 @@ impl From<Reply> for Result<Question, Absent> {
             }
             Reply::Absent { code, reason } if code == "model-failed" => Err(Absent::Broken(reason)),
             Reply::Absent { code, .. } if code == "no-model" => Err(Absent::NoModel),
-            Reply::Absent { .. } => Err(Absent::NoHolder),
+            Reply::Absent { .. } | Reply::Done { .. } => Err(Absent::NoHolder),
         }
     }
 }
 
 #[cfg(unix)]
-pub(crate) use unix::{Holder, ask};
+pub(crate) use unix::{Holder, ask, send};
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{Holder, ask};
+pub(crate) use elsewhere::{Holder, ask, send};
 
 #[cfg(unix)]
 mod unix {
@@ -165,8 +198,8 @@ mod unix {
             Ok(Holder { path, listener, closed: AtomicBool::new(false), connections: AtomicUsize::new(0) })
         }
 
-        /// Answers questions with what `embed` makes of them. Returns when it was closed.
-        pub(crate) fn serve(&self, embed: &(dyn Fn(&str) -> Result<Question, Absent> + Sync)) {
+        /// Answers others. Returns when it was closed.
+        pub(crate) fn serve(&self, skills: &Skills) {
             std::thread::scope(|scope| {
                 for stream in self.listener.incoming() {
                     if self.closed.load(Ordering::Acquire) {
@@ -183,7 +216,7 @@ mod unix {
                         continue;
                     }
                     scope.spawn(move || {
-                        if let Err(error) = exchange(stream, embed) {
+                        if let Err(error) = exchange(stream, skills) {
                             tracing::debug!(%error, "a question over the socket was not answered");
                         }
                         self.connections.fetch_sub(1, Ordering::AcqRel);
@@ -201,31 +234,29 @@ mod unix {
         }
     }
 
-    fn exchange(mut stream: UnixStream, embed: &dyn Fn(&str) -> Result<Question, Absent>) -> io::Result<()> {
+    fn exchange(mut stream: UnixStream, skills: &Skills) -> io::Result<()> {
         let begin = Instant::now();
         let request: Request = read(&mut stream, REQUEST_BYTES_MAX, begin + EXCHANGE_MAX)?;
         if request.v != VERSION {
             return Err(io::Error::other(format!("a question of version {}", request.v)));
         }
-        let reply: Reply = embed(&request.question).into();
+        let reply = match request.wish {
+            Wish::Question(question) => (skills.embed)(&question).into(),
+            Wish::Errand(errand) => match (skills.errand)(errand) {
+                Some(done) => Reply::Done { done },
+                None => return Err(io::Error::other("the errand is not taken")),
+            },
+        };
         write(&mut stream, &reply, Instant::now() + EXCHANGE_MAX)
     }
 
     /// Asks the process that holds the model for a question's vector, for at most this time.
     pub(crate) fn ask(home: &Path, question: &str, patience: Duration) -> Result<Question, Absent> {
-        let until = Instant::now() + patience;
-        let Ok(path) = place(home) else { return Err(Absent::NoHolder) };
-        let trusted = |folder: &Path| folder == home || check(home, folder).is_ok();
-        if !path.parent().is_some_and(trusted)
-            || !fs::symlink_metadata(&path).is_ok_and(|it| it.file_type().is_socket())
-        {
+        let Some(asked) = request(home, Wish::Question(question.to_owned()), patience) else {
             return Err(Absent::NoHolder);
-        }
-        let Ok(mut stream) = UnixStream::connect(&path) else { return Err(Absent::NoHolder) };
-        let request = Request { v: VERSION, question: question.to_owned() };
-        let asked = write(&mut stream, &request, until).and_then(|()| read(&mut stream, ANSWER_BYTES_MAX, until));
+        };
         match asked {
-            Ok::<Reply, _>(reply) => reply.into(),
+            Ok(reply) => reply.into(),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 Err(Absent::Late)
             }
@@ -234,6 +265,34 @@ mod unix {
                 Err(Absent::NoHolder)
             }
         }
+    }
+
+    /// Sends the process that holds the model on an errand, for at most this time.
+    pub(crate) fn send(home: &Path, errand: Value, patience: Duration) -> Sent {
+        match request(home, Wish::Errand(errand), patience) {
+            None => Sent::Nobody,
+            Some(Ok(Reply::Done { done })) => Sent::Done(done),
+            Some(Ok(_)) => Sent::NotDone,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "an errand was not done");
+                Sent::NotDone
+            }
+        }
+    }
+
+    /// One request and its reply; `None` where nobody listens who can be trusted.
+    fn request(home: &Path, wish: Wish, patience: Duration) -> Option<io::Result<Reply>> {
+        let until = Instant::now() + patience;
+        let path = place(home).ok()?;
+        let trusted = |folder: &Path| folder == home || check(home, folder).is_ok();
+        if !path.parent().is_some_and(trusted)
+            || !fs::symlink_metadata(&path).is_ok_and(|it| it.file_type().is_socket())
+        {
+            return None;
+        }
+        let mut stream = UnixStream::connect(&path).ok()?;
+        let request = Request { v: VERSION, wish };
+        Some(write(&mut stream, &request, until).and_then(|()| read(&mut stream, ANSWER_BYTES_MAX, until)))
     }
 
     fn write(stream: &mut UnixStream, message: &impl Serialize, until: Instant) -> io::Result<()> {
@@ -298,9 +357,11 @@ mod unix {
         }
 
         fn served(home: &Path, test: impl FnOnce()) {
-            let holder = Holder::open(home).unwrap();
+            let opened = Holder::open(home).unwrap();
+            let holder = &opened;
             std::thread::scope(|scope| {
-                scope.spawn(|| holder.serve(&question));
+                let errand = |errand: Value| errand.as_str().map(|text| Value::from(format!("{text}, done")));
+                scope.spawn(move || holder.serve(&Skills { embed: &question, errand: &errand }));
                 test();
                 holder.close();
             });
@@ -320,6 +381,17 @@ mod unix {
             });
             assert_eq!(ask("it has left"), Err(Absent::NoHolder));
             assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        }
+
+        #[test]
+        fn errands_are_done_where_they_are_taken() {
+            let home = tempfile::tempdir().unwrap();
+            let send = |errand: Value| send(home.path(), errand, Duration::from_secs(20));
+            assert_eq!(send("sweep".into()), Sent::Nobody);
+            served(home.path(), || {
+                assert_eq!(send("sweep".into()), Sent::Done("sweep, done".into()));
+                assert_eq!(send(7.into()), Sent::NotDone);
+            });
         }
 
         #[test]
@@ -387,12 +459,16 @@ mod elsewhere {
             Err(std::io::ErrorKind::Unsupported.into())
         }
 
-        pub(crate) fn serve(&self, _embed: &(dyn Fn(&str) -> Result<Question, Absent> + Sync)) {}
+        pub(crate) fn serve(&self, _skills: &Skills) {}
 
         pub(crate) fn close(&self) {}
     }
 
     pub(crate) fn ask(_home: &Path, _question: &str, _patience: Duration) -> Result<Question, Absent> {
         Err(Absent::NoHolder)
+    }
+
+    pub(crate) fn send(_home: &Path, _errand: Value, _patience: Duration) -> Sent {
+        Sent::Nobody
     }
 }

@@ -52,6 +52,7 @@ use self::metrics::Metrics;
 use self::problem::Problem;
 use self::service::{HookSettings, Service};
 use self::tokens::Doorkeeper;
+use crate::hooks::errand;
 use crate::interrupt;
 use crate::report::{self, Advice};
 
@@ -129,6 +130,7 @@ pub(crate) fn run(engine: Engine, options: Options, ready: impl FnOnce(&ServeFil
         .build()
         .context("cannot start the threads of the server")?;
     let engine = Arc::new(engine);
+    errand::take(&engine, options.user.clone(), options.hooks.clone());
     let stop_following = Arc::new(AtomicBool::new(false));
     let follower = {
         let (engine, stop) = (engine.clone(), stop_following.clone());

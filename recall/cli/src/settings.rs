@@ -4,6 +4,7 @@
 //! how to search and how to name the project. Who the person is and where things are kept is the home's.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::Path;
 
@@ -223,6 +224,15 @@ impl Settings {
             hook_tokens: home.hooks.tokens.unwrap_or(crate::hooks::PROMPT_TOKENS),
         })
     }
+}
+
+/// What tells one version of a home's settings from another, within one build of the program.
+pub(crate) fn fingerprint(home_file: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    // None, and one that cannot be read, are as good as empty: whoever uses the settings says what is wrong.
+    std::fs::read(home_file).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Settings {

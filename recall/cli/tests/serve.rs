@@ -52,16 +52,27 @@ async fn a_hook_is_answered_by_the_server_where_one_of_the_same_user_runs() {
         write!(child.stdin.take().unwrap(), "{input}").unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     };
+    // Over the socket in the home where there are such, over HTTP elsewhere.
     let answered = async || {
         let metrics = server.ask(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-        metrics.lines().any(|line| line.starts_with("harness_requests_total") && line.contains("/v1/hooks"))
+        metrics.lines().any(|line| {
+            line.starts_with("harness_requests_total") && line.contains("/v1/hooks")
+                || line.strip_prefix("harness_errands_total ").is_some_and(|count| count != "0")
+        })
     };
     assert_eq!((call("bo"), answered().await), (String::new(), false), "another user's hook was answered");
+    let config = server.home.path().join("config.toml");
+    std::fs::write(&config, "[hooks]\ntokens = 900\n").unwrap();
+    assert!(call("ana").contains("needs the VPN"));
+    if cfg!(unix) {
+        assert!(!answered().await, "a server that read other settings answered");
+    }
+    std::fs::remove_file(&config).unwrap();
     assert!(call("ana").contains("needs the VPN"));
     assert!(answered().await);
     let store = rusqlite::Connection::open(server.home.path().join("store.db")).unwrap();
     let runs: i64 = store.query_row("SELECT count(*) FROM exposures WHERE run = 's-1'", [], |row| row.get(0)).unwrap();
-    assert_eq!(runs, 1);
+    assert_eq!(runs, 2);
 }
 
 #[tokio::test]

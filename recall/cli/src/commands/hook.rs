@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use harness_memory::http::Client;
-use harness_recall::Engine;
+use harness_recall::{Engine, Sent};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -20,9 +20,10 @@ use crate::app::{self, App};
 use crate::args::Globals;
 use crate::exclusions::Exclusions;
 use crate::follower;
-use crate::hooks::{self, DEADLINE, Env, HookReply, INPUT_BYTES_MAX, Tool, capture, log};
+use crate::hooks::{self, DEADLINE, Env, HookReply, INPUT_BYTES_MAX, Tool, capture, errand, log};
 use crate::output::Exit;
 use crate::project::Project;
+use crate::serve::discovery::ServeFile;
 use crate::serve::{discovery, tokens};
 
 /// How long the work after the answer may take: noting what was injected. With [`DEADLINE`] it stays below a second.
@@ -170,7 +171,7 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
     let engine = || open(&app, &opened);
     let scope_of = |folder: &Path| app.scope_of(folder);
     let (user, prompt_tokens) = (app.user(), app.settings.hook_tokens);
-    if let Some(answer) = ask_server(&app, tool, &input) {
+    if let Some(answer) = ask_others(&app, tool, &input) {
         let _ = tell.send(Told::Answer(answer));
         return Ok(None);
     }
@@ -200,26 +201,35 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
     Ok(problem)
 }
 
-/// What the server of this home says at a session's start and before a prompt: it has the indexes open and the model
-/// loaded, which is what this process spends most of its time on. `None` where no server of the same user runs, or none
-/// that answers soon: then this process does the same work itself.
-fn ask_server(app: &App, tool: Tool, input: &[u8]) -> Option<Option<Value>> {
+/// What another process says at a session's start and before a prompt: the one that follows this home, or its server,
+/// has the indexes open and the model loaded. `None` where none of the same user runs that answers soon: then this
+/// process does the same work itself.
+fn ask_others(app: &App, tool: Tool, input: &[u8]) -> Option<Option<Value>> {
     let event = hooks::Event::parse(tool, input).ok()?;
     if !matches!(event.moment, hooks::Moment::Start | hooks::Moment::Prompt) {
         return None;
     }
-    let file = discovery::live(&app.home).filter(|file| file.api == crate::serve::API_VERSION)?;
-    if file.user != app.user().to_string() {
+    let body: Value = serde_json::from_slice(input).ok()?;
+    let patience = deadline() / 2;
+    let answer = match errand::send(&app.home, &app.user(), tool, &body, patience) {
+        Sent::Done(answer) => answer,
+        // One that read other settings, or is slow: the server of the same home would be no better.
+        Sent::NotDone => return None,
+        Sent::Nobody => ask_server(app, discovery::live(&app.home)?, tool, &body, patience)?,
+    };
+    let says_nothing = answer.is_null() || answer.as_object().is_some_and(|members| members.is_empty());
+    Some((!says_nothing).then_some(answer))
+}
+
+fn ask_server(app: &App, server: ServeFile, tool: Tool, body: &Value, patience: Duration) -> Option<Value> {
+    if server.api != crate::serve::API_VERSION || server.user != app.user().to_string() {
         return None;
     }
-    let token = tokens::own_token_if_any(&app.home)?;
-    let body: Value = serde_json::from_slice(input).ok()?;
-    let client = Client::new(&file.url, token).ok()?;
+    let client = Client::new(&server.url, tokens::own_token_if_any(&app.home)?).ok()?;
     let path = format!("/v1/hooks/{}", tool.name());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let asked = runtime.block_on(async { tokio::time::timeout(deadline() / 2, client.post(&path, &body)).await });
-    let answer: Value = asked.ok()?.ok()?;
-    Some(Some(answer).filter(|answer| answer.as_object().is_none_or(|members| !members.is_empty())))
+    let asked = runtime.block_on(async { tokio::time::timeout(patience, client.post(&path, body)).await });
+    asked.ok()?.ok()
 }
 
 /// Whether the person wants nothing of this session or folder remembered; then the hook does nothing at all.

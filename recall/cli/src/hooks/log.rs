@@ -6,6 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -42,6 +43,11 @@ pub(crate) fn add(home: &Path, line: &Line) {
     {
         let _ = log.write_all(&text);
     }
+}
+
+/// Adds a line about a call that began then.
+pub(crate) fn add_since(home: &Path, tool: &str, begin: Instant, problem: &str) {
+    add(home, &Line { at: Timestamp::now(), tool, ms: begin.elapsed().as_millis() as u64, problem });
 }
 
 /// The path of a log, its folder made and the file put aside when it is long.

@@ -4,12 +4,14 @@
 //! - [`reply`]: what each tool expects back
 //! - [`profile`]: the few lines at a session's start
 //! - [`capture`]: transcripts that wait to be imported, and the process that imports them
+//! - [`errand`]: hooks that another process answers, which has everything open
 //! - [`log`]: why a hook said nothing
 //!
 //! [`handle`] is a plain function without state of the process: the command line runs it under a deadline
 //! (`commands/hook.rs`), a server may run it for `POST /v1/hooks/{tool}`.
 
 pub(crate) mod capture;
+pub(crate) mod errand;
 pub(crate) mod event;
 pub(crate) mod log;
 mod profile;

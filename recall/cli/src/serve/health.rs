@@ -93,7 +93,8 @@ async fn metrics(State(shared): State<Shared>, Extension(grant): Extension<Grant
     }
     match shared.service.status(&grant).await {
         Ok(status) => {
-            let text = shared.metrics.text(status.store.as_ref(), &status.indexes);
+            let text =
+                shared.metrics.text(shared.service.engine().errands_done(), status.store.as_ref(), &status.indexes);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
         Err(problem) => problem.into_response(),

@@ -70,8 +70,8 @@ impl Metrics {
         self.streams.fetch_sub(1, Relaxed);
     }
 
-    /// All numbers as text.
-    pub(crate) fn text(&self, store: Option<&StoreView>, indexes: &[IndexView]) -> String {
+    /// All numbers as text; `errands` are what came over the home's own socket.
+    pub(crate) fn text(&self, errands: u64, store: Option<&StoreView>, indexes: &[IndexView]) -> String {
         let mut text = String::new();
         let mut out = |line: std::fmt::Arguments| {
             let _ = text.write_fmt(line);
@@ -104,6 +104,8 @@ impl Metrics {
             out(format_args!("# HELP harness_{name} {help}\n# TYPE harness_{name} {kind}"));
             out(format_args!("harness_{name} {}", value.load(Relaxed)));
         }
+        out(format_args!("# HELP harness_errands_total Hooks answered over the socket in the home."));
+        out(format_args!("# TYPE harness_errands_total counter\nharness_errands_total {errands}"));
         if let Some(store) = store {
             out(format_args!("# HELP harness_records Live records, by kind.\n# TYPE harness_records gauge"));
             for (kind, count) in &store.records {
@@ -132,7 +134,7 @@ mod tests {
         for _ in 0..3 {
             metrics.request(&Method::GET, "/v1/records/{id}", StatusCode::OK, Duration::from_micros(1_500));
         }
-        let text = metrics.text(None, &[]);
+        let text = metrics.text(3, None, &[]);
         assert!(
             text.contains("harness_requests_total{method=\"GET\",route=\"/v1/records/{id}\",status=\"200\"} 3"),
             "{text}"

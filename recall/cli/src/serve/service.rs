@@ -23,7 +23,7 @@ use harness_recall::Engine;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-pub(crate) use self::hooks::HookSettings;
+pub(crate) use self::hooks::{HookSettings, answer_hook};
 pub(crate) use self::write::Writer;
 use super::problem::Problem;
 

@@ -1,10 +1,13 @@
 //! `harness index follow`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
+use crate::commands::serve::hook_settings;
+use crate::hooks::errand;
 use crate::interrupt;
 use crate::output::Exit;
 
@@ -14,7 +17,8 @@ use crate::output::Exit;
 /// Writing commands start one by themselves when much is left to index.
 ///
 /// Text is indexed at once; where a model is there, texts are embedded behind it at low priority, the newest first.
-/// Meanwhile this process holds the model and makes the vectors of other processes' questions, over a socket in the home.
+/// Meanwhile this process holds the model, makes the vectors of other processes' questions and answers the hooks of coding
+/// tools, over a socket in the home.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +32,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let engine = app.engine()?;
+    let engine = Arc::new(app.open_engine()?);
+    errand::take(&engine, app.user(), hook_settings(app));
     // Somebody who follows is somebody who tidies up: what has been kept long enough goes now.
     let undo = SignedDuration::from_hours(24 * i64::from(app.settings.undo_days));
     let undo_until = app.now.checked_add(undo).unwrap_or(Timestamp::MAX);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use harness_memory::Scope;
 use harness_memory::redact::Redactor;
+use harness_recall::Engine;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
 
 /// What answering hooks needs of the settings.
+#[derive(Clone)]
 pub(crate) struct HookSettings {
     pub(crate) redactor: Redactor,
     /// How many tokens the block for a prompt may take.
@@ -42,52 +44,55 @@ impl Service {
         let input = serde_json::to_vec(&input).map_err(|error| Problem::internal(&error))?;
         let begin = std::time::Instant::now();
         self.in_turn(move |service| {
-            let (output, problem) = service.answer_hook(tool, &input);
+            let (output, problem) =
+                answer_hook(&service.inner.engine, service.user(), &service.inner.hooks, tool, &input);
             if let Some(problem) = problem {
-                let ms = begin.elapsed().as_millis() as u64;
-                let line = log::Line { at: Timestamp::now(), tool: tool.name(), ms, problem: &problem };
-                log::add(service.engine().home(), &line);
+                log::add_since(service.engine().home(), tool.name(), begin, &problem);
             }
             Ok(output.unwrap_or_else(|| Value::Object(serde_json::Map::new())))
         })
         .await
     }
+}
 
-    fn answer_hook(&self, tool: Tool, input: &[u8]) -> (Option<Value>, Option<String>) {
-        let home = self.engine().home();
-        let now = Timestamp::now();
-        let Ok(event) = Event::parse(tool, input) else { return (None, Some("the input is no hook's".to_owned())) };
-        let folder = event.folder.as_deref();
-        let project = folder.map(|folder| Project::of(folder).name);
-        match Exclusions::read(home) {
-            Ok(exclusions)
-                if exclusions.excludes_work(now, folder, project.as_deref(), event.session.as_deref()).is_some() =>
-            {
-                return (None, None);
-            }
-            Ok(_) => {}
-            Err(error) => return (None, Some(format!("{error:#}"))),
+/// Answers one call of a tool's hook in a process that has the home open: what the tool is told, and what went wrong.
+pub(crate) fn answer_hook(
+    engine: &Arc<Engine>,
+    user: &Scope,
+    settings: &HookSettings,
+    tool: Tool,
+    input: &[u8],
+) -> (Option<Value>, Option<String>) {
+    let home = engine.home();
+    let now = Timestamp::now();
+    let Ok(event) = Event::parse(tool, input) else { return (None, Some("the input is no hook's".to_owned())) };
+    let folder = event.folder.as_deref();
+    let project = folder.map(|folder| Project::of(folder).name);
+    match Exclusions::read(home) {
+        Ok(exclusions)
+            if exclusions.excludes_work(now, folder, project.as_deref(), event.session.as_deref()).is_some() =>
+        {
+            return (None, None);
         }
-        let engine = || Ok(Arc::clone(&self.inner.engine));
-        let scope_of = |folder: &Path| -> Scope { crate::settings::scope_of(folder, self.user()) };
-        let settings = &self.inner.hooks;
-        let env = Env {
-            engine: &engine,
-            user: self.user().clone(),
-            scope_of: &scope_of,
-            redactor: &settings.redactor,
-            now,
-            prompt_tokens: settings.prompt_tokens,
-        };
-        let HookReply { output, exposure, capture, mut problem } = hooks::handle(tool, input, &env);
-        if let Some(exposure) = exposure.filter(|_| output.is_some()) {
-            let noted = hooks::note_exposure(self.engine(), exposure);
-            problem = noted.err().map(|error| format!("{error:#}")).or(problem);
-        }
-        if let Some(capture) = capture {
-            let handed_on = capture.leave(home).and_then(|()| capture::start(home));
-            problem = handed_on.err().map(|error| format!("{error:#}")).or(problem);
-        }
-        (output, problem)
+        Ok(_) => {}
+        Err(error) => return (None, Some(format!("{error:#}"))),
     }
+    let env = Env {
+        engine: &|| Ok(Arc::clone(engine)),
+        user: user.clone(),
+        scope_of: &|folder: &Path| crate::settings::scope_of(folder, user),
+        redactor: &settings.redactor,
+        now,
+        prompt_tokens: settings.prompt_tokens,
+    };
+    let HookReply { output, exposure, capture, mut problem } = hooks::handle(tool, input, &env);
+    if let Some(exposure) = exposure.filter(|_| output.is_some()) {
+        let noted = hooks::note_exposure(engine, exposure);
+        problem = noted.err().map(|error| format!("{error:#}")).or(problem);
+    }
+    if let Some(capture) = capture {
+        let handed_on = capture.leave(home).and_then(|()| capture::start(home));
+        problem = handed_on.err().map(|error| format!("{error:#}")).or(problem);
+    }
+    (output, problem)
 }
