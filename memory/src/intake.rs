@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::marker;
-use crate::record::{Body, Record, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX};
+use crate::record::{Body, Record, TAG_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX};
 use crate::redact::Redactor;
 use crate::session::Session;
 
@@ -221,8 +221,8 @@ pub(crate) fn check_tags(tags: &[String]) -> Result<()> {
     if tags.len() > TAGS_MAX {
         return refuse(format!("it has {} tags, the limit is {TAGS_MAX}", tags.len()));
     }
-    if let Some(at) = tags.iter().position(|tag| tag.len() > TAG_BYTES_MAX || tag.trim().is_empty()) {
-        return refuse(format!("tag {} is empty or longer than {TAG_BYTES_MAX} bytes", at + 1));
+    if let Some(at) = tags.iter().position(|tag| tag.chars().count() > TAG_CHARS_MAX || tag.trim().is_empty()) {
+        return refuse(format!("tag {} is empty or longer than {TAG_CHARS_MAX} characters", at + 1));
     }
     Ok(())
 }

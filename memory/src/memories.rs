@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::import::SKIPPED_MAX;
-use crate::record::{Body, Origin, Record, TAG_BYTES_MAX, TAGS_MAX, Trust};
+use crate::record::{Body, Origin, Record, TAG_CHARS_MAX, TAGS_MAX, Trust};
 use crate::scope::Scope;
 
 /// How much of a file tells what it is.
@@ -211,7 +211,7 @@ fn tags(from: Vec<String>) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     for tag in from {
         let tag = tag.trim().to_owned();
-        if !tag.is_empty() && tag.len() <= TAG_BYTES_MAX && !tags.contains(&tag) && tags.len() < TAGS_MAX {
+        if !tag.is_empty() && tag.chars().count() <= TAG_CHARS_MAX && !tags.contains(&tag) && tags.len() < TAGS_MAX {
             tags.push(tag);
         }
     }

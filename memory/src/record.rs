@@ -13,8 +13,8 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// The most tags a record can have: more would be a text of its own.
 pub const TAGS_MAX: usize = 32;
 
-/// The longest tag, in bytes.
-pub const TAG_BYTES_MAX: usize = 64;
+/// The longest tag, in characters.
+pub const TAG_CHARS_MAX: usize = 64;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal $word:literal,)+ }) => {

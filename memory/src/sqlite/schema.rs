@@ -101,18 +101,27 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, StoreId)> {
     let noted = head::read(folder);
     let path = folder.join(DATABASE_FILE);
     let is_new = !path.try_exists().map_err(Error::io("look for", &path))?;
-    let mut connection = connect(folder, false)?;
-    let version = version(&connection)?;
+    let look = || -> Result<(Connection, u32, bool)> {
+        let connection = connect(folder, false)?;
+        let version = version(&connection)?;
+        // Whoever made it may have been ended between its tables and its name, or is between them now.
+        let unfinished = version == SUPPORTED && is_unfinished(&connection)?;
+        Ok((connection, version, unfinished))
+    };
+    let (mut connection, version, unfinished) = match look() {
+        // While it is made or migrated a database is locked in ways that SQLite does not wait for.
+        Err(error) if is_busy(&error) => {
+            let _made = lock(folder)?;
+            look()?
+        }
+        looked => looked?,
+    };
     if version > SUPPORTED {
         return Err(Error::TooNew { path, found: version, supported: SUPPORTED });
     }
-    // Whoever made it may have been ended between its tables and its name, or is between them now.
-    let unfinished = version == SUPPORTED && is_unfinished(&connection)?;
     if is_new || version < SUPPORTED || unfinished {
         // One process at a time: the others wait here and then find the work done.
-        let lock_path = folder.join("migrate.lock");
-        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
-        lock.lock().map_err(Error::io("lock", &lock_path))?;
+        let _lock = lock(folder)?;
         migrate(&mut connection, folder)?;
     }
     let store = store_id(&connection)?.ok_or_else(|| Error::Damaged {
@@ -123,6 +132,18 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, StoreId)> {
     head::look_after(&mut connection, store, noted)?;
     connection.pragma_update(None, "query_only", true).map_err(Error::sqlite("set up the store"))?;
     Ok((connection, store))
+}
+
+/// Waits for whoever makes or migrates the database in this folder.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("migrate.lock");
+    let lock = File::create(&path).map_err(Error::io("create", &path))?;
+    lock.lock().map_err(Error::io("lock", &path))?;
+    Ok(lock)
+}
+
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
 }
 
 pub(super) fn make_folder(folder: &Path) -> Result<()> {

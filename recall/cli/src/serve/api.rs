@@ -44,7 +44,9 @@ impl<I> Call<I> {
     /// The `Idempotency-Key`, where there is one.
     pub(crate) fn idempotency_key(&self) -> Result<Option<String>, Problem> {
         let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
-        let text = value.to_str().map_err(|_| Problem::bad_request("an Idempotency-Key is printable ASCII"))?;
+        let is_printable = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        let text = value.to_str().ok().filter(is_printable);
+        let text = text.ok_or_else(|| Problem::bad_request("an Idempotency-Key is printable ASCII without blanks"))?;
         Ok(Some(text.to_owned()))
     }
 }

@@ -81,7 +81,15 @@ pub(crate) fn add(api: Api) -> Api {
             "description": "A stream of events. Each has an `id`, the kind of the change as its `event` (`put`, `update`, `forget`, \
     `undo`, `purge`), and as its `data` an object with `seq`, `change`, `id`, `kind`, `scope` and `at`. An event `reset` says that the log \
     does not reach back to the id that was given, or is another one: read anew what you keep.",
-            "content": { "text/event-stream": { "schema": { "type": "string" } } },
+            "content": { "text/event-stream": { "schema": {
+                "type": "object",
+                "properties": {
+                    "id": { "type": "string", "pattern": "^[0-9]+-[0-9]+$" },
+                    "event": { "type": "string", "enum": ["put", "update", "forget", "undo", "purge", "reset"] },
+                    "data": { "type": "string", "contentMediaType": "application/json" },
+                },
+                "required": ["data"],
+            } } },
         },
         "parameters": parameters,
     });
