@@ -169,8 +169,7 @@ impl<'t> Front<'t> {
                 "title" if !value.is_empty() => front.title = Some(plain(value)),
                 "tags" | "keywords" if value.is_empty() => in_tags = true,
                 "tags" | "keywords" => {
-                    let inner = value.trim_start_matches('[').trim_end_matches(']');
-                    front.tags.extend(inner.split(',').map(|tag| plain(tag).into_owned()));
+                    front.tags.extend(list(value));
                 }
                 "date" | "created" | "created_at" => front.at = time(&Value::from(&*plain(value))),
                 _ => {}
@@ -178,6 +177,30 @@ impl<'t> Front<'t> {
         }
         front
     }
+}
+
+/// The values of a list on one line. Within quotes a comma is part of a value.
+fn list(value: &str) -> Vec<String> {
+    if let Ok(values) = serde_json::from_str::<Vec<String>>(value) {
+        return values;
+    }
+    let inner = value.strip_prefix('[').unwrap_or(value);
+    let inner = inner.strip_suffix(']').unwrap_or(inner);
+    let (mut quote, mut escaped, mut begins, mut closed) = (None, false, true, None);
+    let values = inner.split(|c: char| {
+        let doubled = closed.take() == Some(c) && c == '\'';
+        match quote {
+            Some(open) if c == open && !escaped => closed = quote.take(),
+            // An apostrophe within a value is none.
+            None if (begins || doubled) && matches!(c, '"' | '\'') => quote = Some(c),
+            _ => {}
+        }
+        escaped = quote == Some('"') && c == '\\' && !escaped;
+        let divides = c == ',' && quote.is_none();
+        begins = divides || begins && c == ' ';
+        divides
+    });
+    values.map(|value| plain(value).into_owned()).collect()
 }
 
 /// A value without its quotes. Within double ones it is written as in JSON, within single ones each quote is doubled.
@@ -241,5 +264,12 @@ mod tests {
         ] {
             assert_eq!(plain(written), meant);
         }
+    }
+
+    #[test]
+    fn a_comma_within_quotes_divides_no_list() {
+        assert_eq!(list(r#"[ana's, "a, \"b\"", 'it''s, so', 部署]"#), ["ana's", r#"a, "b""#, "it's, so", "部署"]);
+        assert_eq!(list(r#"["one, two", "three"]"#), ["one, two", "three"]);
+        assert_eq!(list("shop, pool"), ["shop", "pool"]);
     }
 }

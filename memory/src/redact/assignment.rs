@@ -418,7 +418,9 @@ fn closing_quote(text: &[u8], start: usize, quote: u8, escapes: usize) -> Option
             _ => slashes = 0,
         }
     }
-    (start < reach && reach == text.len() && text[start..].iter().all(|&byte| is_bare(byte))).then_some(reach)
+    // Cut off between the escape of its quote and that.
+    let end = reach - text[start..reach].iter().rev().take_while(|&&byte| byte == b'\\').count();
+    (start < end && reach == text.len() && text[start..end].iter().all(|&byte| is_bare(byte))).then_some(end)
 }
 
 /// Bytes of an unquoted value. Delimiters of shells, URLs, JSON and markup end it.
