@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use harness_memory::redact::Redactor;
 use harness_memory::{Memory, Outcome, RecordId, Scope};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +20,7 @@ use crate::output;
 use crate::tool::{Output, Registry, Risk};
 use crate::verdict::{Check, Verdict};
 use journal::{Entry, Journal, JournalError, Step};
-use state::State;
+use state::{State, WARNING};
 
 /// What episodes of this loop are called as a source.
 pub const SOURCE: &str = "harness-run";
@@ -27,7 +28,7 @@ pub const SOURCE: &str = "harness-run";
 /// How often a model may mend an output that does not fit its schema.
 const REPAIRS_MAX: usize = 2;
 
-/// Among so many last calls the loop looks for repetition…
+/// In so many last turns the loop looks for repetition…
 const STUCK_WINDOW: usize = 12;
 
 /// …says so when the same call was made as often as this…
@@ -35,6 +36,9 @@ const STUCK_WARNED: usize = 3;
 
 /// …and ends the run at this.
 const STUCK_ENDED: usize = 5;
+
+/// How often the loop looks, while it waits, whether somebody stopped it.
+const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// The frame of every run.
 const SYSTEM: &str = "\
@@ -153,6 +157,12 @@ pub enum RunError {
     /// Its journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Whether an output fits its schema cannot be told.
+    #[error("{why}")]
+    Schema {
+        /// Why not.
+        why: String,
+    },
     /// There is no such run, or it has come to its end.
     #[error("run {run} cannot be resumed: {reason}")]
     NotResumable {
@@ -198,6 +208,10 @@ pub struct Agent {
     pub workspace: PathBuf,
     /// Where journals are; without one a run cannot be resumed.
     pub journals: Option<PathBuf>,
+    /// What the caller needs to know when it takes a run up; it is kept with the journal as it is.
+    pub options: Value,
+    /// Replaces secrets in journals.
+    pub redactor: Redactor,
     /// Takes notices.
     pub on_notice: OnNotice,
     /// Stops the run after the step in hand.
@@ -221,6 +235,8 @@ impl Agent {
             judge: None,
             workspace: PathBuf::from("."),
             journals: None,
+            options: Value::Null,
+            redactor: Redactor::default(),
             on_notice: Arc::new(|_| {}),
             stop: Arc::new(AtomicBool::new(false)),
         }
@@ -238,6 +254,9 @@ impl Agent {
 
     /// Runs a task under an id that the caller chose, which no other run has.
     pub async fn run_as(&self, run: &str, task: &str) -> Result<RunResult, RunError> {
+        if let Some(Err(why)) = self.schema.as_ref().map(output::checkable) {
+            return Err(RunError::Schema { why });
+        }
         let mut steps = Steps { journal: None, state: State::new() };
         if let Some(folder) = &self.journals {
             let (journal, before) = Journal::open(folder, run)?;
@@ -245,7 +264,7 @@ impl Agent {
                 let reason = "another run has this id";
                 return Err(RunError::NotResumable { run: run.to_owned(), reason });
             }
-            steps.journal = Some(journal);
+            steps.journal = Some(journal.with_redactor(self.redactor.clone()));
         }
         (self.on_notice)(Notice::Started(run));
         let injected = self.inject.before(&*self.memory, run, task).await;
@@ -276,6 +295,7 @@ impl Agent {
             records: injected.records,
             holdout: injected.holdout,
             schema: self.schema.clone(),
+            options: self.options.clone(),
         };
         steps.take(started, true)?;
         self.go_on(steps).await
@@ -286,9 +306,10 @@ impl Agent {
     pub async fn resume(&self, run: &str) -> Result<RunResult, RunError> {
         let not = |reason| RunError::NotResumable { run: run.to_owned(), reason };
         let folder = self.journals.as_ref().ok_or_else(|| not("this agent keeps no journals"))?;
-        let (journal, before) = Journal::open(folder, run)?;
+        let (journal, before) = Journal::open_again(folder, run)?;
+        let journal = journal.with_redactor(self.redactor.clone());
         if before.is_empty() {
-            return Err(not("there is no journal of it"));
+            return Err(not("its journal is empty"));
         }
         let mut state = State::new();
         before.iter().for_each(|entry| state.take(entry));
@@ -315,7 +336,8 @@ impl Agent {
                 break (Status::Stopped, Some(reason));
             }
             if !steps.state.pending.is_empty() {
-                self.do_calls(&registry, &mut steps).await?;
+                let left = self.limits.time.saturating_sub(started.elapsed());
+                self.do_calls(&registry, &mut steps, left).await?;
                 match steps.state.most_repeated(STUCK_WINDOW) {
                     Some((tool, times)) if times >= STUCK_ENDED => {
                         break (
@@ -323,10 +345,10 @@ impl Agent {
                             Some(format!("it is stuck: {tool} was called {times} times the same way")),
                         );
                     }
-                    Some((tool, STUCK_WARNED)) if !steps.state.warned => {
+                    Some((tool, times)) if times >= STUCK_WARNED && !steps.state.warned => {
                         let text = format!(
-                            "You have called {tool} {STUCK_WARNED} times with the same arguments. Another call of the \
-                             same kind will answer the same: try another way, or say what is missing."
+                            "{WARNING} {tool} {times} times with the same arguments, and it answered the same. Another \
+                             call of the same kind will answer the same again: try another way, or say what is missing."
                         );
                         steps.take(Step::Told { text }, false)?;
                     }
@@ -338,13 +360,15 @@ impl Agent {
                 let on_text = |text: &str| (self.on_notice)(Notice::Text(text));
                 let ask = Ask { said: &steps.state.said, tools: &specs };
                 let left = self.limits.time.saturating_sub(started.elapsed());
-                match tokio::time::timeout(left, model::reply(&*self.model, ask, &on_text)).await {
-                    Ok(Ok(mut reply)) => {
+                match self.within(left, model::reply(&*self.model, ask, &on_text)).await {
+                    Ended::Done(Ok(mut reply)) => {
                         steps.state.name_calls(&mut reply);
                         steps.take(Step::Replied { reply }, false)?;
                     }
-                    Ok(Err(error)) => break (Status::Failed, Some(error.to_string())),
-                    Err(_) => break (Status::Stopped, Some("its time is used up".to_owned())),
+                    Ended::Done(Err(error)) => break (Status::Failed, Some(error.to_string())),
+                    Ended::OutOfTime => break (Status::Stopped, Some("its time is used up".to_owned())),
+                    // Asked about at the beginning of the loop.
+                    Ended::Stopped => {}
                 }
                 continue;
             }
@@ -356,7 +380,6 @@ impl Agent {
                 }
                 Err(wrong) if steps.state.repairs < REPAIRS_MAX => {
                     let text = output::repair_request(&wrong, schema);
-                    steps.state.repairs += 1;
                     steps.take(Step::Told { text }, false)?;
                 }
                 Err(wrong) => break (Status::Failed, Some(format!("its output does not fit the schema: {wrong}"))),
@@ -385,7 +408,8 @@ impl Agent {
 
     /// Does the calls of the model's last answer: those that only look side by side, the others one after another,
     /// and answers in the order of the calls.
-    async fn do_calls(&self, registry: &Registry, steps: &mut Steps) -> Result<(), RunError> {
+    async fn do_calls(&self, registry: &Registry, steps: &mut Steps, left: Duration) -> Result<(), RunError> {
+        let until = Instant::now() + left;
         let calls = std::mem::take(&mut steps.state.pending);
         let mut at = 0;
         while at < calls.len() {
@@ -432,7 +456,19 @@ impl Agent {
                 let started = Instant::now();
                 (registry.call(call).await, started.elapsed())
             });
-            let done = futures::future::join_all(done).await;
+            let left = until.saturating_duration_since(Instant::now());
+            let done = match self.within(left, futures::future::join_all(done)).await {
+                Ended::Done(done) => done,
+                // What was begun is not known to have been done, which whoever takes the run up is told.
+                Ended::Stopped => {
+                    steps.state.pending = calls[at - batch.len()..].to_vec();
+                    return Ok(());
+                }
+                Ended::OutOfTime => {
+                    let ended = || (Output::failed("It was ended: the time of the run is used up."), left);
+                    admitted.iter().map(|_| ended()).collect()
+                }
+            };
             for (call, (output, took)) in admitted.into_iter().zip(done) {
                 (self.on_notice)(Notice::Called(call, &output));
                 let duration_ms = took.as_millis().try_into().unwrap_or(u64::MAX);
@@ -441,6 +477,22 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// Waits for some work, at most this long and until somebody stops the run. What is not waited for is dropped: a
+    /// program that a tool started ends with it.
+    async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Ended<T> {
+        let stopped = async {
+            while !self.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(STOP_POLL).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Ended::Done(done),
+            () = stopped => Ended::Stopped,
+            () = tokio::time::sleep(time) => Ended::OutOfTime,
+        }
     }
 
     /// Judges the run, records its episode, credits what was injected.
@@ -482,8 +534,18 @@ impl Agent {
         }
         // Last, so that a run killed before is taken up and recorded.
         steps.take(step, true)?;
+        if let Some(journal) = &steps.journal {
+            journal.close()?;
+        }
         Ok(result)
     }
+}
+
+/// How waiting for something ended.
+enum Ended<T> {
+    Done(T),
+    OutOfTime,
+    Stopped,
 }
 
 /// The state of a run and the journal that it follows from.

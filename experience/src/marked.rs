@@ -1,10 +1,9 @@
-//! Lines that an agent marks: `DECISION:` is a note, `LESSON:` a lesson. No model is asked.
+//! Lines that an agent marks: `DECISION:` is a note, `LESSON:` a lesson. How a line is marked, [`lines`] says.
 
-/// The most marked lines taken from one run: more is a document of its own.
+use harness_memory::import::fold::marked::{Mark, lines};
+
+/// The most marked lines of each kind that are taken from one run: more is a document of its own.
 const MARKED_MAX: usize = 16;
-
-/// The longest marked line, in bytes; a rule is short.
-const LINE_BYTES_MAX: usize = 1_000;
 
 /// What an agent marked in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,36 +12,43 @@ pub struct Marked {
     pub decisions: Vec<String>,
     /// What is to be learned.
     pub lessons: Vec<String>,
+    /// Whether there were more than are kept.
+    pub left_out: bool,
 }
 
 impl Marked {
     /// The marked lines of what an agent said, each once. Never call it with a tool's output.
-    ///
-    /// A line inside a fenced block or a quotation is somebody else's and does not count.
     pub fn in_text(text: &str) -> Marked {
         let mut marked = Marked::default();
-        let mut fenced = false;
-        for line in text.lines() {
-            let line = line.trim();
-            if line.starts_with("```") || line.starts_with("~~~") {
-                fenced = !fenced;
-                continue;
-            }
-            if fenced || line.starts_with('>') {
-                continue;
-            }
-            let line = line.trim_start_matches(['-', '*', '#', ' ']);
-            for (mark, list) in [("DECISION", &mut marked.decisions), ("LESSON", &mut marked.lessons)] {
-                let Some(rest) = line.strip_prefix(mark) else { continue };
-                let Some(rest) = rest.trim_start_matches('*').strip_prefix([':', '：']) else { continue };
-                let rest = rest.trim_start_matches('*').trim();
-                let rest = &rest[..rest.floor_char_boundary(LINE_BYTES_MAX)];
-                if !rest.is_empty() && list.len() < MARKED_MAX && !list.iter().any(|known| known == rest) {
-                    list.push(rest.to_owned());
-                }
-            }
-        }
+        marked.gather(text);
         marked
+    }
+
+    /// Adds the marked lines of what the agent said next. Hearing a text twice adds nothing.
+    pub fn gather(&mut self, text: &str) {
+        lines(text).for_each(|(mark, line)| self.add(mark, line));
+    }
+
+    /// Adds what was marked elsewhere in the same run, each once.
+    pub fn merge(&mut self, other: &Marked) {
+        other.decisions.iter().for_each(|line| self.add(Mark::Decision, line));
+        other.lessons.iter().for_each(|line| self.add(Mark::Lesson, line));
+        self.left_out |= other.left_out;
+    }
+
+    fn add(&mut self, mark: Mark, line: &str) {
+        let list = match mark {
+            Mark::Decision => &mut self.decisions,
+            Mark::Lesson => &mut self.lessons,
+        };
+        if list.iter().any(|known| known == line) {
+            return;
+        }
+        if list.len() == MARKED_MAX {
+            self.left_out = true;
+            return;
+        }
+        list.push(line.to_owned());
     }
 }
 
@@ -57,5 +63,16 @@ mod tests {
         let marked = Marked::in_text(text);
         assert_eq!(marked.decisions, ["use the VPN"]);
         assert_eq!(marked.lessons, ["部署前先备份", "先跑 migrate"]);
+    }
+
+    #[test]
+    fn a_run_has_a_most_of_marked_lines_over_all_that_was_said() {
+        let mut marked = Marked::default();
+        for turn in 0..MARKED_MAX {
+            marked.gather(&format!("LESSON: rule {turn}  \nLESSON: rule 0"));
+        }
+        assert_eq!((marked.lessons.len(), marked.left_out), (MARKED_MAX, false));
+        marked.merge(&Marked::in_text("LESSON: rule 3\nLESSON: one more\nDECISION: a decision has its own room"));
+        assert_eq!((marked.lessons.len(), marked.decisions.len(), marked.left_out), (MARKED_MAX, 1, true));
     }
 }

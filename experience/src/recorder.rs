@@ -89,9 +89,7 @@ impl Recorder {
             }
             What::AgentFinished { text, tokens, cost_usd } => {
                 self.fold.message(&Message::new(Role::Assistant, 0, text.clone()), event.at);
-                let marked = Marked::in_text(text);
-                self.marked.decisions.extend(marked.decisions);
-                self.marked.lessons.extend(marked.lessons);
+                self.marked.gather(text);
                 self.tokens = sum(self.tokens, *tokens, |a, b| a.saturating_add(b));
                 self.cost_usd = sum(self.cost_usd, *cost_usd, |a, b| a + b);
             }
@@ -106,6 +104,11 @@ impl Recorder {
         }
     }
 
+    /// Takes what the agent marked in words that no event carries. What the run's events say again is kept once.
+    pub fn marked(&mut self, marked: &Marked) {
+        self.marked.merge(marked);
+    }
+
     /// Says how the run ended, from outside: the caller, or a check. It outweighs what the run says of itself.
     pub fn judge(&mut self, verdict: Verdict) {
         self.said = Some(verdict);
@@ -115,6 +118,9 @@ impl Recorder {
     pub fn finish(self) -> Option<Recorded> {
         let at = self.last_at.unwrap_or_else(Timestamp::now);
         let task = self.task?;
+        if self.marked.left_out {
+            tracing::warn!("run {} marks more lines than are kept: the first ones are", self.run);
+        }
         // A run that was asked something and did nothing is an episode too: it says that nothing was done.
         let mut episode = self.fold.finish().unwrap_or_else(|| {
             let mut episode = Episode::new(task);
@@ -273,6 +279,21 @@ mod tests {
         assert_eq!(recorded.decisions, ["keep the pool at fifty"]);
         assert_eq!(recorded.lessons, ["look at the pool first"]);
         assert_eq!(recorded.episode.lesson.as_deref(), Some("look at the pool first"));
+    }
+
+    #[test]
+    fn a_line_that_is_said_in_several_turns_is_kept_once() {
+        let said = |text: &str| What::AgentFinished { text: text.to_owned(), tokens: None, cost_usd: None };
+        let lines = [
+            started("look at the logs"),
+            said("DECISION: keep the pool at fifty\nLESSON: look at the pool first"),
+            said("As I said:\n- DECISION:  keep the pool at fifty \nLESSON: look at the pool first\nLESSON: a new one"),
+        ];
+        let mut recorder = record(&lines);
+        recorder.marked(&Marked::in_text("LESSON: a new one\nDECISION: heard beside it"));
+        let recorded = recorder.finish().unwrap();
+        assert_eq!(recorded.decisions, ["keep the pool at fifty", "heard beside it"]);
+        assert_eq!(recorded.lessons, ["look at the pool first", "a new one"]);
     }
 
     #[test]

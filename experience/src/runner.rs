@@ -2,6 +2,9 @@
 
 pub mod dialect;
 mod heard;
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -193,9 +196,13 @@ impl Runner {
         }
     }
 
-    /// Runs a task, and records and credits it.
+    /// Runs a task, and records and credits it. With a schema that cannot be checked nothing is started, and nothing
+    /// recorded.
     pub async fn run(&self, task: &str) -> RunnerResult {
         let run = Agent::new_run();
+        if let Some(Err(why)) = self.schema.as_ref().map(output::checkable) {
+            return self.refused(run, why);
+        }
         let started = Instant::now();
         // A session that is taken up has its own past in front of it.
         let inject = Inject { without_session: self.session.clone(), ..self.inject.clone() };
@@ -225,7 +232,7 @@ impl Runner {
         let mut tool = String::new();
         for (number, provider) in self.providers.iter().enumerate() {
             tool = provider.dialect.name().to_owned();
-            transcript = Transcript { session: self.session.clone().filter(|_| number == 0), ..Transcript::default() };
+            transcript = transcript.next_agent(self.session.clone().filter(|_| number == 0));
             let mut pauses = ExponentialBuilder::default()
                 .with_min_delay(self.pauses.0)
                 .with_max_delay(self.pauses.1)
@@ -280,7 +287,8 @@ impl Runner {
                     if let (Some(provider), Some(_), Err(wrong)) = (provider, &transcript.session, &value) {
                         let ask = output::repair_request(wrong, schema);
                         attempts += 1;
-                        transcript.text.clear();
+                        // What it marked in its first answer it need not say again.
+                        transcript.say("");
                         self.start(provider, &ask, &run, &mut transcript, &mut recorder, started).await;
                         value = output::bound(&transcript.text, schema);
                     }
@@ -292,6 +300,7 @@ impl Runner {
                 }
             };
         }
+        recorder.marked(&transcript.marked);
         let what = What::AgentFinished {
             text: transcript.text.clone(),
             tokens: transcript.tokens,
@@ -322,6 +331,29 @@ impl Runner {
         };
         self.close(&mut result, recorder).await;
         result
+    }
+
+    /// The result of a run that was not begun.
+    fn refused(&self, run: String, why: String) -> RunnerResult {
+        RunnerResult {
+            run,
+            tool: self.providers.first().map_or(String::new(), |provider| provider.dialect.name().to_owned()),
+            status: Status::Failed,
+            reason: Some(why.clone()),
+            text: String::new(),
+            output: None,
+            session: self.session.clone(),
+            turns: 0,
+            tokens: None,
+            cost_usd: None,
+            attempts: 0,
+            exposures: Vec::new(),
+            holdout: false,
+            outcome: Outcome::Unknown,
+            outcome_reason: why,
+            episode: None,
+            duration_ms: 0,
+        }
     }
 
     /// Judges a run, records its episode beside the agent's own session, and credits what was injected.
@@ -403,6 +435,7 @@ impl Runner {
         transcript.turns_before = transcript.turns;
         transcript.error = None;
         transcript.ended = false;
+        transcript.acting = true;
         let hear = async {
             let stdout = stdout?;
             let mut reader = BufReader::with_capacity(64 * 1024, stdout);

@@ -1,5 +1,6 @@
 //! Tools: what an agent can do, how risky that is, and who decides.
 
+mod command;
 pub mod files;
 pub mod memory;
 pub mod shell;
@@ -231,7 +232,8 @@ impl Registry {
         let head = &text[..text.floor_char_boundary(OUTPUT_BYTES_MAX * 3 / 4)];
         let tail = &text[text.ceil_char_boundary(text.len() - OUTPUT_BYTES_MAX / 4)..];
         let left_out = text.len() - head.len() - tail.len();
-        let place = kept.map_or(String::new(), |path| format!("; all of it is in {}", path.display()));
+        let way = if self.has("read_file") { ": read_file with offset and limit shows its lines" } else { "" };
+        let place = kept.map_or(String::new(), |path| format!("; all of it is in {}{way}", path.display()));
         format!("{head}\n[… {left_out} bytes left out{place} …]\n{tail}")
     }
 }

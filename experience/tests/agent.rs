@@ -250,9 +250,19 @@ async fn a_run_killed_after_any_step_is_resumed_and_does_nothing_twice() {
     let mut whole = agent(&memory, twenty());
     whole.journals = Some(folder.path().join("whole"));
     whole.registry = tools(&done);
+    // Of a finished run only its end is kept: another link holds what was written meanwhile.
+    let kept = folder.path().join("kept.jsonl");
+    let link = (folder.path().join("whole/r/journal.jsonl"), kept.clone());
+    whole.on_notice = Arc::new(move |notice| {
+        if let harness_experience::agent::Notice::Started(_) = notice
+            && !link.1.exists()
+        {
+            std::fs::hard_link(&link.0, &link.1).unwrap();
+        }
+    });
     let result = whole.run_as("r", "twenty steps").await.unwrap();
     assert_eq!((result.status, done.lock().unwrap().len()), (Status::Done, 27));
-    let journal = std::fs::read_to_string(folder.path().join("whole/r/journal.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(kept).unwrap();
     let lines: Vec<&str> = journal.lines().collect();
     assert!(matches!(whole.resume("r").await, Err(RunError::NotResumable { .. })), "it has come to its end");
     for killed_after in 1..lines.len() {
@@ -329,4 +339,95 @@ async fn the_loop_itself_takes_no_time_worth_counting() {
     println!("a turn takes {:?} (median of five runs of 21 turns)", times[2]);
     // The bar is 3 ms on a quiet machine; beside other work a disk may take longer to hold a step.
     assert!(times[0] < Duration::from_millis(30), "{times:?}");
+}
+
+#[tokio::test]
+async fn work_that_goes_on_is_not_stuck_and_repetition_without_change_is() {
+    let memory = Arc::new(Map::default());
+    // An edit that is new each time, then the same look that is answered the same.
+    let edits = Scripted::new(|ask| match ask.said.len() {
+        turn if turn > 24 => says("done", vec![]),
+        turn if turn % 4 == 0 => says("", vec![call("act", json!({"what": "test"}))]),
+        turn => says("", vec![call("act", json!({"what": format!("edit {turn}")}))]),
+    });
+    let mut working = Agent::new(Arc::new(edits), memory.clone(), Scope::root());
+    let tool = || Counting { risk: Risk::Reads, name: "act", done: Arc::default() };
+    working.registry = Registry::new().with(tool());
+    let result = working.run("edit and test").await.unwrap();
+    assert_eq!(result.status, Status::Done, "{:?}", result.reason);
+    // Six at once are one question, asked five times they are repetition; it is warned before.
+    let same = (0..6).map(|_| call("act", json!({"what": "again"}))).collect::<Vec<_>>();
+    let warned = Arc::new(Mutex::new(false));
+    let seen = warned.clone();
+    let repeats = Scripted::new(move |ask| {
+        let is_warning = |said: &Said| matches!(said, Said::User { text } if text.starts_with("You have called act 3"));
+        *seen.lock().unwrap() |= ask.said.iter().any(is_warning);
+        says("", same.clone())
+    });
+    let mut stuck = Agent::new(Arc::new(repeats), memory, Scope::root());
+    stuck.registry = Registry::new().with(tool());
+    let result = stuck.run("again").await.unwrap();
+    assert_eq!((result.status, result.turns), (Status::Stopped, 5), "{:?}", result.reason);
+    assert!(*warned.lock().unwrap());
+}
+
+#[tokio::test]
+async fn a_call_ends_with_the_runs_time_and_when_somebody_stops_it() {
+    let memory = Arc::new(Map::default());
+    let slow = || says("", vec![call("act", json!({"what": "wait", "wait_ms": 60_000}))]);
+    let mut bounded = agent(&memory, vec![slow(), says("done", vec![])]);
+    bounded.registry = Registry::new()
+        .with(Counting { risk: Risk::Writes, name: "act", done: Arc::default() })
+        .with_policy(trusting_policy());
+    bounded.limits.time = Duration::from_millis(200);
+    let started = Instant::now();
+    let result = bounded.run("wait").await.unwrap();
+    assert_eq!((result.status, result.tool_calls[0].ok), (Status::Stopped, Some(false)));
+    let folder = tempfile::tempdir().unwrap();
+    let mut stopped = bounded.clone();
+    stopped.limits.time = Duration::from_secs(60);
+    stopped.journals = Some(folder.path().to_owned());
+    let stop = stopped.stop.clone();
+    let (result, ()) = tokio::join!(stopped.run_as("r", "wait"), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(result.unwrap().status, Status::Interrupted);
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_journal_holds_no_secret_and_of_a_finished_run_nothing_that_was_said() {
+    let secret = format!("ghp_{}", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("r/journal.jsonl");
+    let written = |journal: &std::path::Path| std::fs::read_to_string(journal).unwrap();
+    let memory = Arc::new(Map::default());
+    let replies = vec![
+        says(&format!("I use {secret}"), vec![call("act", json!({"what": secret}))]),
+        says("the deploy is done", vec![]),
+    ];
+    let mut agent = agent(&memory, replies);
+    agent.journals = Some(folder.path().to_owned());
+    agent.registry = Registry::new().with(Counting { risk: Risk::Reads, name: "act", done: Arc::default() });
+    let during = Arc::new(Mutex::new(String::new()));
+    let (seen, path) = (during.clone(), journal.clone());
+    agent.on_notice = Arc::new(move |notice| {
+        if let harness_experience::agent::Notice::Called(..) = notice {
+            *seen.lock().unwrap() = std::fs::read_to_string(&path).unwrap();
+        }
+    });
+    agent.run_as("r", &format!("deploy with {secret}")).await.unwrap();
+    let during = during.lock().unwrap().clone();
+    assert!(during.contains("REDACTED") && during.contains("deploy with") && !during.contains(&secret), "{during}");
+    let after = written(&journal);
+    assert!(!after.contains(&secret) && !after.contains("deploy"), "{after}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let missing = agent.resume("../r").await.unwrap_err();
+    assert!(missing.to_string().contains("there is no run"), "{missing}");
+    assert!(!folder.path().join("q").exists());
 }

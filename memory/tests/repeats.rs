@@ -207,7 +207,7 @@ fn whatever_comes_and_goes_each_record_says_what_it_said() {
     for seed in 1..=rounds {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).unwrap();
-        let mut state = seed * 0x2545_f491_4f6c_dd1d_u64;
+        let mut state = u64::wrapping_mul(seed, 0x2545_f491_4f6c_dd1d);
         let mut roll = |end: u64| {
             state ^= state << 13;
             state ^= state >> 7;

@@ -16,6 +16,9 @@ use crate::tool;
 /// What of a tool's output the recorder is given: enough to see what failed.
 const GIST_BYTES_MAX: usize = 4 * 1024;
 
+/// What a warning of repetition begins with.
+pub(super) const WARNING: &str = "You have called";
+
 pub(super) struct State {
     pub(super) run: String,
     pub(super) said: Vec<Said>,
@@ -36,6 +39,8 @@ pub(super) struct State {
     started: HashSet<String>,
     answers: HashMap<String, (bool, String)>,
     calls: Vec<(Call, CallReport)>,
+    /// In which turn each of them was made.
+    turn_of_calls: Vec<usize>,
     events: Vec<RunEvent>,
     started_at: Option<Timestamp>,
     last_at: Option<Timestamp>,
@@ -61,6 +66,7 @@ impl State {
             started: HashSet::new(),
             answers: HashMap::new(),
             calls: Vec::new(),
+            turn_of_calls: Vec::new(),
             events: Vec::new(),
             started_at: None,
             last_at: None,
@@ -72,7 +78,7 @@ impl State {
         self.started_at.get_or_insert(entry.at);
         self.last_at = Some(entry.at);
         match &entry.step {
-            Step::Started { run, task, model, workspace, system, request, records, holdout, schema } => {
+            Step::Started { run, task, model, workspace, system, request, records, holdout, schema, options: _ } => {
                 self.run = run.clone();
                 self.said = vec![Said::System { text: system.clone() }, Said::User { text: request.clone() }];
                 (self.records, self.holdout) = (records.clone(), *holdout);
@@ -105,11 +111,17 @@ impl State {
                         duration_ms: 0,
                     };
                     self.calls.push((call.clone(), report));
+                    self.turn_of_calls.push(self.turns);
                 }
                 self.said.push(Said::Assistant(reply.clone()));
             }
             Step::Told { text } => {
-                self.warned |= text.starts_with("You have called");
+                // What else it is told is what its output lacks.
+                if text.starts_with(WARNING) {
+                    self.warned = true;
+                } else {
+                    self.repairs += 1;
+                }
                 self.said.push(Said::User { text: text.clone() });
             }
             Step::CallStarted { call } => {
@@ -189,14 +201,27 @@ impl State {
         self.started.contains(call)
     }
 
-    /// The call that was made most often the same way among the last ones, when that is more than once.
+    /// The call of the last turns that was answered the same most often, when that is more than once.
+    ///
+    /// Only what changes nothing is repetition: the same call with another answer is none (a test that fails otherwise),
+    /// nor is one after something new was tried (an edit, then the test again), nor are several in one answer.
     pub(super) fn most_repeated(&self, window: usize) -> Option<(String, usize)> {
-        let mut times: HashMap<(&str, String), usize> = HashMap::new();
-        for (call, _) in self.calls.iter().rev().take(window) {
-            *times.entry((&call.tool, call.arguments.to_string())).or_default() += 1;
+        let mut times: HashMap<(&str, String, &str), (usize, usize)> = HashMap::new();
+        let mut known: HashSet<(&str, String)> = HashSet::new();
+        let from = self.turns.saturating_sub(window);
+        for ((call, _), turn) in self.calls.iter().zip(&self.turn_of_calls) {
+            let arguments = call.arguments.to_string();
+            if known.insert((&call.tool, arguments.clone())) {
+                times.clear();
+            }
+            let Some((_, text)) = self.answers.get(&call.id).filter(|_| *turn > from) else { continue };
+            let (count, last) = times.entry((&call.tool, arguments, text)).or_default();
+            if *last != *turn {
+                (*count, *last) = (*count + 1, *turn);
+            }
         }
-        let most = times.into_iter().max_by_key(|(_, times)| *times);
-        most.filter(|(_, times)| *times > 1).map(|((tool, _), times)| (tool.to_owned(), times))
+        let most = times.into_iter().max_by_key(|(_, (count, _))| *count);
+        most.filter(|(_, (count, _))| *count > 1).map(|((tool, ..), (count, _))| (tool.to_owned(), count))
     }
 
     /// What the model said last.

@@ -247,7 +247,7 @@ fn claude_code(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>
                 match text_at(part, &["type"]) {
                     Some("text") if own => {
                         let text = text_at(part, &["text"]).unwrap_or("");
-                        text.clone_into(&mut transcript.text);
+                        transcript.say(text);
                         heard.push(Heard::Text(format!("{text}\n")));
                     }
                     Some("tool_use") => {
@@ -277,7 +277,7 @@ fn claude_code(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>
             let used = ["input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
             transcript.add_tokens(used.iter().map(|name| number_at(line, &["usage", name])).sum());
             if let Some(text) = text_at(line, &["result"]) {
-                text.clone_into(&mut transcript.text);
+                transcript.say(text);
             }
             let subtype = text_at(line, &["subtype"]).unwrap_or("success");
             let failed = line.get("is_error").and_then(Value::as_bool).unwrap_or(false);
@@ -315,7 +315,7 @@ fn codex(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>) {
             "agent_message" | "assistant_message" => {
                 transcript.turns += 1;
                 let text = text_at(item, &["text"]).unwrap_or("");
-                text.clone_into(&mut transcript.text);
+                transcript.say(text);
                 heard.push(Heard::Text(format!("{text}\n")));
             }
             "command_execution" => {
@@ -362,7 +362,7 @@ fn gemini(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>) {
             let goes_on = line.get("delta").and_then(Value::as_bool).unwrap_or(false) && transcript.speaking();
             if !goes_on {
                 transcript.turns += 1;
-                transcript.text.clear();
+                transcript.say("");
             }
             transcript.text.push_str(text);
             transcript.acting = false;
@@ -406,7 +406,7 @@ fn opencode(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>) {
     match text_at(line, &["type"]) {
         Some("text") => {
             let text = text_at(part, &["text"]).unwrap_or("");
-            text.clone_into(&mut transcript.text);
+            transcript.say(text);
             heard.push(Heard::Text(format!("{text}\n")));
         }
         Some("tool_use") => {
@@ -438,6 +438,7 @@ fn opencode(line: &Value, transcript: &mut Transcript, heard: &mut Vec<Heard>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::marked::Marked;
 
     fn heard(dialect: Dialect, lines: &[&str]) -> (Transcript, Vec<String>) {
         let mut transcript = Transcript::default();
@@ -526,6 +527,53 @@ mod tests {
         ];
         let (heard, tools) = heard(Dialect::ClaudeCode, &lines.each_ref().map(String::as_str));
         assert_eq!((heard.turns, heard.text.as_str(), tools.len()), (2, "done", 1));
+    }
+
+    #[test]
+    fn what_is_marked_in_earlier_words_is_kept_and_never_in_the_middle_of_a_line() {
+        let (gemini, _) = heard(
+            Dialect::Gemini,
+            &[
+                r#"{"type":"message","role":"assistant","content":"DECISION: use","delta":true}"#,
+                r#"{"type":"message","role":"assistant","content":" the VPN\n","delta":true}"#,
+                r#"{"type":"tool_use","tool_name":"shell","tool_id":"x","parameters":{}}"#,
+                r#"{"type":"tool_result","tool_id":"x","status":"success","output":"LESSON: of a tool"}"#,
+                r#"{"type":"message","role":"assistant","content":"do","delta":true}"#,
+                r#"{"type":"message","role":"assistant","content":"ne","delta":true}"#,
+            ],
+        );
+        assert_eq!((gemini.text.as_str(), gemini.marked), ("done", Marked::in_text("DECISION: use the VPN")));
+        let text = |text: &str, under: &str| {
+            format!(
+                r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{text}"}}]}},"parent_tool_use_id":{under}}}"#
+            )
+        };
+        let lines = [
+            text("DECISION: use the VPN", "null"),
+            text("LESSON: from below", "\"t\""),
+            text("done", "null"),
+            r#"{"type":"result","subtype":"success","result":"done"}"#.to_owned(),
+        ];
+        let (claude, _) = heard(Dialect::ClaudeCode, &lines.each_ref().map(String::as_str));
+        assert_eq!((claude.text.as_str(), claude.marked), ("done", Marked::in_text("DECISION: use the VPN")));
+        let (codex, _) = heard(
+            Dialect::Codex,
+            &[
+                r#"{"type":"item.completed","item":{"id":"1","type":"agent_message","text":"LESSON: look first"}}"#,
+                r#"{"type":"item.completed","item":{"id":"2","type":"agent_message","text":"done"}}"#,
+            ],
+        );
+        assert_eq!((codex.text.as_str(), &codex.marked), ("done", &Marked::in_text("LESSON: look first")));
+        let next = codex.next_agent(None);
+        assert_eq!((next.text.as_str(), next.marked), ("", Marked::in_text("LESSON: look first")));
+        let (opencode, _) = heard(
+            Dialect::OpenCode,
+            &[
+                r#"{"type":"text","sessionID":"o","part":{"text":"LESSON: look first"}}"#,
+                r#"{"type":"text","sessionID":"o","part":{"text":"done"}}"#,
+            ],
+        );
+        assert_eq!((opencode.text.as_str(), opencode.marked), ("done", Marked::in_text("LESSON: look first")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What was heard from another agent so far.
 
 use crate::event::What;
+use crate::marked::Marked;
 
 /// One thing that another agent says in a line.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,13 +12,15 @@ pub(crate) enum Heard {
     Event(What),
 }
 
-/// What was heard so far, over all starts of one agent.
+/// What was heard so far, over all starts of one agent; what is marked, over all agents of the run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Transcript {
     /// The agent's own session.
     pub(crate) session: Option<String>,
-    /// Its last words.
+    /// Its last words; what is said goes here through [`Transcript::say`].
     pub(crate) text: String,
+    /// What was marked in all words before the last ones.
+    pub(crate) marked: Marked,
     /// Its turns.
     pub(crate) turns: usize,
     /// Its turns before the program was started last.
@@ -30,7 +33,7 @@ pub(crate) struct Transcript {
     pub(crate) cost_usd: Option<f64>,
     /// Whether it has used a tool.
     pub(crate) acted: bool,
-    /// Whether it used a tool after its last words.
+    /// Whether something came after its last words that ends them: a tool that it used, or a new start.
     pub(crate) acting: bool,
     /// Whether it said that it came to its end.
     pub(crate) ended: bool,
@@ -41,6 +44,18 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
+    /// The transcript of the next agent of the same run: of the one before, only what it marked stays.
+    pub(crate) fn next_agent(mut self, session: Option<String>) -> Transcript {
+        self.say("");
+        Transcript { session, marked: self.marked, ..Transcript::default() }
+    }
+
+    /// New last words. The ones before are over, and what is marked in them is kept.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.marked.gather(&self.text);
+        text.clone_into(&mut self.text);
+    }
+
     /// Whether what it says next goes on with its last words.
     pub(crate) fn speaking(&self) -> bool {
         !self.text.is_empty() && !self.acting

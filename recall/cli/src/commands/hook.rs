@@ -186,7 +186,7 @@ fn work(tool: &str, globals: Globals, tell: &Sender<Told>) -> anyhow::Result<Opt
     let answered = output.is_some();
     let _ = tell.send(Told::Answer(output));
     let mut problem = problem;
-    if let Some(exposure) = exposure.filter(|_| answered) {
+    if let Some(exposure) = exposure.filter(|exposure| answered || exposure.holdout) {
         let noted = engine().and_then(|engine| hooks::note_exposure(&engine, exposure));
         problem = noted.err().map(|error| format!("{error:#}")).or(problem);
     }

@@ -5,19 +5,23 @@ mod model;
 mod other;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use harness_experience::agent::journal::Unfinished;
 use harness_experience::agent::{Agent, Limits, Notice, RunResult, Status, journal};
 use harness_experience::inject::BUDGET_TOKENS;
+use harness_experience::output;
 use harness_experience::runner::dialect::Dialect;
 use harness_experience::tool::{self, Registry};
 use harness_experience::{Check, Inject};
-use harness_memory::{Memory, Outcome, ReadSet, Store};
+use harness_memory::scope::Readable;
+use harness_memory::{Memory, Outcome, ReadSet, RecordId, Scope, Store};
 use harness_recall::{Engine, LocalMemory};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::App;
@@ -28,7 +32,10 @@ use crate::report::{self, Advice};
 use crate::{interrupt, render};
 
 /// Where journals of runs are kept within the home.
-const RUNS_FOLDER: &str = "runs";
+pub(crate) const RUNS_FOLDER: &str = "runs";
+
+/// A run can be taken up for so many days at least.
+const RUN_DAYS_MIN: u32 = 1;
 
 /// The largest schema file: a form, not a database.
 const SCHEMA_BYTES_MAX: u64 = 256 * 1024;
@@ -69,7 +76,8 @@ pub(crate) struct Args {
     #[arg(long = "with", value_name = "TOOL")]
     with: Vec<Dialect>,
 
-    /// Take up the last run that was killed or interrupted, or the one of this id
+    /// Take up the last run of this folder that was killed or interrupted, or the one of this id, in its own folder;
+    /// model, check, scope and limits are as they were unless given anew
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", conflicts_with_all = ["task", "with"])]
     resume: Option<String>,
 
@@ -89,9 +97,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     turns: Option<usize>,
 
-    /// Seconds that the run may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 1_800)]
-    time: u64,
+    /// Seconds that the run may take [default: 1800]
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<u64>,
 
     /// Tokens that the run may use, as far as the provider says [default: 2000000; with another agent none]
     #[arg(long, value_name = "N")]
@@ -120,12 +128,74 @@ pub(crate) struct Args {
     writes: Writes,
 }
 
-pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let folder = std::env::current_dir().context("cannot find the folder that this runs in")?;
-    let scope = match args.writes.chosen(app)? {
-        Some(scope) => scope,
-        None => app.here()?,
+/// What a run was begun with, which it is taken up with again.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    scope: Option<String>,
+    check: Option<String>,
+    kind: Option<String>,
+    turns: Option<usize>,
+    time_seconds: Option<u64>,
+    tokens: Option<u64>,
+    cost_usd: Option<f64>,
+}
+
+/// The interrupted run that is meant, and what it was begun with.
+fn resumed(name: &str, journals: &Path, here: &Path) -> anyhow::Result<Option<Unfinished>> {
+    if name != "last" {
+        let known = name.parse::<RecordId>().ok().and_then(|_| journal::unfinished_run(journals, name));
+        return known.map(Some).ok_or_else(|| {
+            let what = format!("there is no run {name} that could be taken up");
+            Advice::error(what, "`harness run --resume` takes up the last one of this folder")
+        });
+    }
+    let runs = journal::unfinished(journals).context("cannot read the runs")?;
+    let (of_here, elsewhere): (Vec<_>, Vec<_>) =
+        runs.into_iter().filter(|run| !run.leased).partition(|run| run.workspace == here);
+    if of_here.is_empty() {
+        report::line("no run of this folder was interrupted: there is nothing to resume");
+        if let Some(Unfinished { run, workspace, .. }) = elsewhere.first() {
+            report::line(&format!("hint: one in {} was: harness run --resume {run}", workspace.display()));
+        }
+    }
+    Ok(of_here.into_iter().next())
+}
+
+pub(crate) fn run(mut args: Args, app: &App) -> anyhow::Result<Exit> {
+    let mut folder = std::env::current_dir().context("cannot find the folder that this runs in")?;
+    let task = args.task.join(" ");
+    if args.resume.is_none() && task.trim().is_empty() {
+        return Err(Advice::error("the task is empty", "say what is to be done: harness run \"fix the failing test\""));
+    }
+    let journals = app.home.join(RUNS_FOLDER);
+    let mut scope = args.writes.chosen(app)?;
+    let resumed = match args.resume.as_deref() {
+        None => None,
+        Some(name) => match resumed(name, &journals, &folder)? {
+            Some(run) => Some(run),
+            None => return Ok(Exit::Nothing),
+        },
     };
+    if let Some(Unfinished { run, workspace, model, options, .. }) = &resumed {
+        if *workspace != folder {
+            report::line(&format!("run {run} goes on in {}", workspace.display()));
+            folder.clone_from(workspace);
+        }
+        let kept = Kept::deserialize(options).unwrap_or_default();
+        args.model = args.model.or_else(|| Some(model.clone()));
+        args.check = args.check.or(kept.check);
+        args.kind = args.kind.or(kept.kind);
+        args.turns = args.turns.or(kept.turns);
+        args.time = args.time.or(kept.time_seconds);
+        args.tokens = args.tokens.or(kept.tokens);
+        args.cost = args.cost.or(kept.cost_usd);
+        if scope.is_none() {
+            let of_run = kept.scope.map(|scope| Scope::parse(&scope)).transpose();
+            scope = of_run.context("the journal of the run names no scope")?;
+        }
+    }
+    let here = app.scope_of(&folder);
+    let scope = scope.unwrap_or_else(|| here.clone());
     let schema = args.schema.as_deref().map(read_schema).transpose()?;
     // A model that cannot be asked is said before anything is made.
     let chosen = if args.with.is_empty() { Some(model::named(args.model.as_deref(), &app.settings)?) } else { None };
@@ -139,13 +209,16 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         deadline: Duration::from_millis(args.deadline),
         ..Inject::default()
     };
-    let reads = if scope == app.here()? { app.reads_here()? } else { ReadSet::from(scope.clone()) };
+    let reads = if scope == here {
+        ReadSet::new([Readable::Exactly(app.user()), Readable::Within(here)])
+    } else {
+        ReadSet::from(scope.clone())
+    };
     let memory: Arc<dyn Memory> = Arc::new(LocalMemory::new(engine, reads, scope.clone()));
     let check = args.check.as_ref().map(|command| Check::new(command, &folder));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = Arc::new(AtomicBool::new(false));
     watch(&stop);
-    let task = args.task.join(" ");
     let Some((model_name, model)) = chosen else {
         let setup = other::Setup {
             args: args.other,
@@ -156,7 +229,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             scope,
             inject,
             turns: args.turns,
-            time: Duration::from_secs(args.time),
+            time: args.time.map_or(Limits::default().time, Duration::from_secs),
             tokens: args.tokens,
             cost_usd: args.cost,
             schema,
@@ -165,19 +238,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         };
         return setup.run(&runtime, &task, app);
     };
-    let journals = app.home.join(RUNS_FOLDER);
-    let resumed = match args.resume.as_deref() {
-        None => None,
-        Some("last") => match journal::unfinished(&journals).context("cannot read the runs")? {
-            Some(run) => Some(run),
-            None => {
-                report::line("no run was interrupted: there is nothing to resume");
-                return Ok(Exit::Nothing);
-            }
-        },
-        Some(run) => Some(run.to_owned()),
-    };
-    let run = resumed.clone().unwrap_or_else(Agent::new_run);
+    prune(&journals, app.settings.undo_days);
+    let run = resumed.as_ref().map_or_else(Agent::new_run, |run| run.run.clone());
     let mut registry = Registry::new()
         .with(tool::shell::Shell::new(&folder))
         .with(tool::memory::Recall::new(memory.clone()))
@@ -191,8 +253,17 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     }
     let limits = Limits {
         turns: args.turns.unwrap_or(Limits::default().turns),
-        time: Duration::from_secs(args.time),
+        time: args.time.map_or(Limits::default().time, Duration::from_secs),
         tokens: args.tokens.unwrap_or(Limits::default().tokens),
+        cost_usd: args.cost,
+    };
+    let kept = Kept {
+        scope: Some(scope.to_string()),
+        check: args.check,
+        kind: args.kind,
+        turns: args.turns,
+        time_seconds: args.time,
+        tokens: args.tokens,
         cost_usd: args.cost,
     };
     let agent = Agent {
@@ -204,17 +275,28 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         check,
         workspace: folder,
         journals: Some(journals),
+        options: serde_json::to_value(kept)?,
+        redactor: app.settings.redactor.clone(),
         on_notice: Arc::new(say),
         stop,
         ..Agent::new(model, memory, scope)
     };
     let result = runtime.block_on(async {
         match &resumed {
-            Some(run) => agent.resume(run).await,
+            Some(Unfinished { run, .. }) => agent.resume(run).await,
             None => agent.run_as(&run, &task).await,
         }
     })?;
     show(&result, app)
+}
+
+/// Removes old runs: what they were given may have been forgotten since, and is gone for good after as many days.
+pub(crate) fn prune(journals: &Path, days: u32) {
+    let kept = Duration::from_secs(24 * 60 * 60 * u64::from(days.max(RUN_DAYS_MIN)));
+    let pruned = SystemTime::now().checked_sub(kept).map(|before| journal::prune(journals, before));
+    if let Some(Err(error)) = pruned {
+        tracing::warn!(%error, "old runs were not removed");
+    }
 }
 
 /// Sets the run's flag when somebody presses Ctrl-C: the run stops after the step in hand.
@@ -228,13 +310,17 @@ fn watch(stop: &Arc<AtomicBool>) {
     });
 }
 
-fn read_schema(path: &std::path::Path) -> anyhow::Result<Value> {
+fn read_schema(path: &Path) -> anyhow::Result<Value> {
     let what = || format!("cannot read the schema {}", path.display());
     let facts = std::fs::metadata(path).with_context(what)?;
     if facts.len() > SCHEMA_BYTES_MAX {
         return Err(Advice::error(format!("{} is larger than {SCHEMA_BYTES_MAX} bytes", path.display()), "shorten it"));
     }
-    serde_json::from_str(&std::fs::read_to_string(path).with_context(what)?).with_context(what)
+    let schema = serde_json::from_str(&std::fs::read_to_string(path).with_context(what)?).with_context(what)?;
+    output::checkable(&schema).map_err(|why| {
+        Advice::error(format!("{}: {why}", path.display()), "leave it out, or say it with keywords that are checked")
+    })?;
+    Ok(schema)
 }
 
 /// Says on stderr what happens.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use harness_experience::inject::is_held_out;
 use harness_memory::redact::Redactor;
 use harness_memory::scope::Readable;
 use harness_memory::store::Exposure;
@@ -108,7 +109,7 @@ pub(crate) fn note_exposure(engine: &Engine, exposure: Exposure) -> anyhow::Resu
 fn start(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
     let engine = (env.engine)()?;
     let Some(profile) = profile::of(&engine, &env.reads(event))? else { return Ok(HookReply::silent()) };
-    Ok(env.injected(event, &profile.text, profile.records, "session start"))
+    env.injected(&engine, event, &profile.text, profile.records, "session start")
 }
 
 fn prompt(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
@@ -119,7 +120,8 @@ fn prompt(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
     if !is_question(asked) {
         return Ok(HookReply::silent());
     }
-    let memory = LocalMemory::new((env.engine)()?, env.reads(event), env.user.clone());
+    let engine = (env.engine)()?;
+    let memory = LocalMemory::new(engine.clone(), env.reads(event), env.user.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
     // What the session said itself stands above its prompt already.
     let query = ContextQuery { without_session: event.session.clone(), ..ContextQuery::new(asked, env.prompt_tokens) };
@@ -127,7 +129,7 @@ fn prompt(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
     if context.text.is_empty() {
         return Ok(HookReply::silent());
     }
-    Ok(env.injected(event, &context.text, context.records, asked))
+    env.injected(&engine, event, &context.text, context.records, asked)
 }
 
 impl Env<'_> {
@@ -140,11 +142,23 @@ impl Env<'_> {
         }
     }
 
-    fn injected(&self, event: &Event, text: &str, records: Vec<RecordId>, query: &str) -> HookReply {
+    /// What was found for this event, said to the tool, or held back where its session belongs to the holdout. Either is
+    /// noted, so that sessions with and without can be compared.
+    fn injected(
+        &self,
+        engine: &Engine,
+        event: &Event,
+        text: &str,
+        records: Vec<RecordId>,
+        query: &str,
+    ) -> anyhow::Result<HookReply> {
         let query = self.redactor.redact(head(query, PROMPT_BYTES_ASKED)).into_text();
         let run = event.session.clone().unwrap_or_else(|| event.tool.name().to_owned());
-        let exposure = Exposure { at: self.now, ..Exposure::new(run, query, records) };
-        HookReply { output: reply::context(event, text), exposure: Some(exposure), ..HookReply::default() }
+        let share = engine.store().holdout().context("cannot read the holdout")?;
+        let holdout = is_held_out(&run, share);
+        let exposure = Exposure { at: self.now, holdout, ..Exposure::new(run, query, records) };
+        let output = if holdout { None } else { reply::context(event, text) };
+        Ok(HookReply { output, exposure: Some(exposure), ..HookReply::default() })
     }
 }
 
@@ -212,6 +226,23 @@ mod tests {
     fn prompt(event: &str, text: &str) -> Value {
         json!({"session_id": "s1", "cwd": "/srv/shop", "hook_event_name": event, "prompt": text,
                "transcript_path": "/tmp/none.jsonl"})
+    }
+
+    #[test]
+    fn a_session_in_the_holdout_is_given_nothing_and_counted() {
+        let ground = Ground::new(&["the staging deploy needs the VPN"]);
+        ground.engine.store().set_holdout(0.5).unwrap();
+        let mut held = 0;
+        for session in 0..40 {
+            let mut input = prompt("UserPromptSubmit", "how do I run the staging deploy?");
+            input["session_id"] = format!("session-{session}").into();
+            let reply = ground.ask(Tool::ClaudeCode, &input);
+            let exposure = reply.exposure.unwrap();
+            assert_eq!(exposure.records.len(), 1);
+            assert_eq!(reply.output.is_none(), exposure.holdout);
+            held += usize::from(exposure.holdout);
+        }
+        assert!((8..=32).contains(&held), "{held} of 40");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
+use crate::commands::run::{RUNS_FOLDER, prune};
 use crate::commands::serve::hook_settings;
 use crate::hooks::errand;
 use crate::interrupt;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if let Err(error) = forgotten {
         tracing::warn!("the rules of retention could not be applied: {error}");
     }
+    prune(&app.home.join(RUNS_FOLDER), app.settings.undo_days);
     let idle = Duration::from_secs(args.idle.unwrap_or(app.settings.follow_idle_seconds));
     if !engine.follow(idle, interrupt::flag())? {
         tracing::info!("another process follows already");

@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use anyhow::Context;
+use harness_memory::scope::Readable;
 use harness_memory::store::{Filter, READ_ROWS_MAX};
-use harness_memory::{Body, Kind, Lookup, Store};
+use harness_memory::{Body, Kind, Lookup, ReadSet, Store};
 
 use super::list::line;
 use crate::app::App;
@@ -21,12 +22,18 @@ const AMBIGUOUS_SHOWN_MAX: usize = 5;
 Examples:
   harness session show 5f0c2a71
   harness session show 5f0c2a71 --from 120 -n 20
+  harness session show run-1 --scope ana/webshop-1a2b3c4d
 
 Exit codes: 0 found, 1 no such session, 2 failed.")]
 pub(crate) struct Args {
     /// The session's id, or as much of its beginning as no other has
     #[arg(value_name = "ID")]
     id: String,
+
+    /// Only a session of this scope and all inside it, or of `=SCOPE` alone, where several are called so; may be given
+    /// several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<Readable>,
 
     /// Begin at this place in the session
     #[arg(long, value_name = "PLACE", default_value_t = 0)]
@@ -40,9 +47,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Some(engine) = app.engine_if_any()? else { return Ok(Exit::Nothing) };
     let store = engine.store();
-    let mut found = store.find_sessions(&args.id, AMBIGUOUS_SHOWN_MAX + 1).context("cannot look up the session")?;
+    let mut found = store.find_sessions(&args.id, READ_ROWS_MAX).context("cannot look up the session")?;
+    if !args.scopes.is_empty() {
+        let scopes = ReadSet::new(args.scopes);
+        found.retain(|entry| scopes.allows(&entry.session.scope));
+    }
     // A whole id is meant as it is, even where another one begins with it.
-    if found.iter().filter(|entry| entry.session.id == args.id).count() == 1 {
+    let whole = found.iter().any(|entry| entry.session.id == args.id);
+    if whole {
         found.retain(|entry| entry.session.id == args.id);
     }
     let entry = match found.as_slice() {
@@ -55,8 +67,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         several => {
             let shown: Vec<String> =
                 several.iter().take(AMBIGUOUS_SHOWN_MAX).map(|e| format!("  {}", line(e))).collect();
-            let what = format!("{:?} is the beginning of several sessions:\n{}", args.id, shown.join("\n"));
-            return Err(Advice::error(what, "type more of the id"));
+            let (are, hint) = match whole {
+                true => ("is what several sessions are called", "name the scope of one with --scope"),
+                false => ("is the beginning of several sessions", "type more of the id"),
+            };
+            return Err(Advice::error(format!("{:?} {are}:\n{}", args.id, shown.join("\n")), hint));
         }
     };
     if !app.json {

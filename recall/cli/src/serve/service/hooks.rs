@@ -86,7 +86,7 @@ pub(crate) fn answer_hook(
         prompt_tokens: settings.prompt_tokens,
     };
     let HookReply { output, exposure, capture, mut problem } = hooks::handle(tool, input, &env);
-    if let Some(exposure) = exposure.filter(|_| output.is_some()) {
+    if let Some(exposure) = exposure.filter(|exposure| output.is_some() || exposure.holdout) {
         let noted = hooks::note_exposure(engine, exposure);
         problem = noted.err().map(|error| format!("{error:#}")).or(problem);
     }

@@ -48,7 +48,7 @@ impl Ingest<'_> {
                 if old.outcome_said {
                     (new.outcome, new.reason, new.outcome_said) = (old.outcome, old.reason, true);
                 }
-                new.lesson = old.lesson;
+                new.lesson = old.lesson.or(new.lesson.take());
             }
         }
         self.admit(record, path);
