@@ -326,8 +326,10 @@ impl Agent {
         let started = Instant::now();
         let specs = self.registry.specs();
         let mut registry = self.registry.clone();
-        registry.spill =
-            registry.spill.or_else(|| steps.journal.as_ref().map(|journal| journal.folder().join("output")));
+        registry.redactor = self.redactor.clone();
+        registry.spill = registry
+            .spill
+            .or_else(|| steps.journal.as_ref().map(|journal| journal.folder().join(journal::OUTPUT_FOLDER)));
         let (status, reason) = loop {
             if self.stop.load(Ordering::Relaxed) {
                 break (Status::Interrupted, Some("somebody stopped it".to_owned()));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness_memory::memory::BoxFuture;
+use harness_memory::redact::Redactor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -118,6 +119,8 @@ pub struct Registry {
     pub call_time: Duration,
     /// Where output that is too long is kept; without one it is cut.
     pub spill: Option<PathBuf>,
+    /// Replaces secrets in what is kept there.
+    pub redactor: Redactor,
 }
 
 impl Default for Registry {
@@ -135,6 +138,7 @@ impl Registry {
             approve: Arc::new(|_, _, _| false),
             call_time: CALL_TIME_MAX,
             spill: None,
+            redactor: Redactor::default(),
         }
     }
 
@@ -227,7 +231,8 @@ impl Registry {
             let name: String =
                 call.id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect();
             let path = folder.join(format!("{name}.txt"));
-            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, &text)).ok().map(|()| path)
+            let clean = self.redactor.redact(&text);
+            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, clean.text())).ok().map(|()| path)
         });
         let head = &text[..text.floor_char_boundary(OUTPUT_BYTES_MAX * 3 / 4)];
         let tail = &text[text.ceil_char_boundary(text.len() - OUTPUT_BYTES_MAX / 4)..];

@@ -281,6 +281,9 @@ impl Journal {
     }
 }
 
+/// Where in a run's folder the output of tools is that was too long to show.
+pub const OUTPUT_FOLDER: &str = "output";
+
 /// The journal's name in a run's folder.
 const JOURNAL: &str = "journal.jsonl";
 

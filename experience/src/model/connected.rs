@@ -63,6 +63,22 @@ pub struct Connected {
     name: String,
     /// `provider/name`, as people say it.
     spoken: String,
+    price: Option<Price>,
+}
+
+/// What a model costs, in US dollars for a million tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    /// Of what it reads.
+    pub read: f64,
+    /// Of what it writes.
+    pub written: f64,
+}
+
+impl Price {
+    fn of(self, read: i32, written: i32) -> f64 {
+        (f64::from(read.max(0)) * self.read + f64::from(written.max(0)) * self.written) / 1e6
+    }
 }
 
 impl Connected {
@@ -83,12 +99,17 @@ impl Connected {
             .with_service_target_resolver(target)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Connected { client, kind, name: name.to_owned(), spoken: format!("{}/{name}", provider.name) })
+        Ok(Connected { client, kind, name: name.to_owned(), spoken: format!("{}/{name}", provider.name), price: None })
     }
 
     /// The same under the name that its user knows it by.
     pub fn spoken_of_as(self, name: &str) -> Connected {
         Connected { spoken: name.to_owned(), ..self }
+    }
+
+    /// The same at this price: providers say how many tokens were used, and not what they cost.
+    pub fn at_price(self, price: Option<Price>) -> Connected {
+        Connected { price, ..self }
     }
 
     fn failed(&self, error: &genai::Error) -> ModelError {
@@ -259,7 +280,10 @@ impl Model for Connected {
                     ChatStreamEvent::End(end) => {
                         ended = self.is_whole(&end);
                         let usage = end.captured_usage.clone().unwrap_or_default();
-                        let parts = usage.prompt_tokens.unwrap_or(0) + usage.completion_tokens.unwrap_or(0);
+                        let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
+                        reply.cost_usd =
+                            self.price.zip(read.zip(written)).map(|(price, (read, written))| price.of(read, written));
+                        let parts = read.unwrap_or(0) + written.unwrap_or(0);
                         reply.tokens = usage
                             .total_tokens
                             .or((parts > 0).then_some(parts))
@@ -289,6 +313,13 @@ mod tests {
         assert_eq!(provider_of("anthropic").and_then(|known| known.key_variable), Some("ANTHROPIC_API_KEY"));
         assert_eq!(provider_of("ollama").and_then(|known| known.key_variable), None);
         assert!(provider_of("nobody").is_none());
+    }
+
+    #[test]
+    fn a_price_is_for_a_million_tokens() {
+        let price = Price { read: 2.0, written: 10.0 };
+        assert_eq!(price.of(500_000, 100_000), 2.0);
+        assert_eq!(price.of(-1, 0), 0.0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use harness_experience::model::connected::Price;
 use harness_memory::redact::{OwnRule, Redactor};
 use harness_memory::scope::Readable;
 use harness_memory::sqlite::Retention;
@@ -101,9 +102,18 @@ pub(crate) struct ProviderPart {
     key: Option<String>,
     /// The variable that holds its key.
     pub(crate) key_variable: Option<String>,
+    /// US dollars for a million tokens that are read, and that are written.
+    usd_per_million_read: Option<f64>,
+    usd_per_million_written: Option<f64>,
 }
 
 impl ProviderPart {
+    /// What its models cost, where the file says both prices.
+    pub(crate) fn price(&self) -> Option<Price> {
+        let (read, written) = self.usd_per_million_read.zip(self.usd_per_million_written)?;
+        Some(Price { read, written }).filter(|price| price.read >= 0.0 && price.written >= 0.0)
+    }
+
     /// Its key, where the file says it.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref().filter(|key| !key.trim().is_empty())
@@ -113,7 +123,7 @@ impl ProviderPart {
 impl std::fmt::Debug for ProviderPart {
     /// Without the key: what is debugged is logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ProviderPart { like, url, key, key_variable } = self;
+        let ProviderPart { like, url, key, key_variable, .. } = self;
         f.debug_struct("ProviderPart")
             .field("like", like)
             .field("url", url)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use harness_experience::agent::journal::Unfinished;
+use harness_experience::agent::journal::{OUTPUT_FOLDER, Unfinished};
 use harness_experience::agent::{Agent, Limits, Notice, RunResult, Status, journal};
 use harness_experience::inject::BUDGET_TOKENS;
 use harness_experience::output;
@@ -59,6 +59,7 @@ OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and so on, another base URL (O
 from OPENAI_BASE_URL and so on. scripted/FILE says what is in a file, one reply a line.
 The home's config.toml may say the same: model = under [run], and url, key or key_variable under [models.openai];
 [models.NAME] with like = \"openai\" and url makes a provider of your own. The environment goes first.
+Providers do not say what a run costs: for --cost, say usd_per_million_read and usd_per_million_written there.
 HARNESS_MODEL names the model when --model does not.
 
 Exit codes: 0 done, 2 failed, stopped at a limit, or the check failed; 130 interrupted: --resume goes on.")]
@@ -198,7 +199,11 @@ pub(crate) fn run(mut args: Args, app: &App) -> anyhow::Result<Exit> {
     let scope = scope.unwrap_or_else(|| here.clone());
     let schema = args.schema.as_deref().map(read_schema).transpose()?;
     // A model that cannot be asked is said before anything is made.
-    let chosen = if args.with.is_empty() { Some(model::named(args.model.as_deref(), &app.settings)?) } else { None };
+    let chosen = if args.with.is_empty() {
+        Some(model::named(args.model.as_deref(), &app.settings, args.cost.is_some())?)
+    } else {
+        None
+    };
     app.engine()?;
     app.wrote();
     let engine = Arc::new(Engine::open(&app.home)?);
@@ -240,12 +245,15 @@ pub(crate) fn run(mut args: Args, app: &App) -> anyhow::Result<Exit> {
     };
     prune(&journals, app.settings.undo_days);
     let run = resumed.as_ref().map_or_else(Agent::new_run, |run| run.run.clone());
+    let key_variables = app.settings.providers.values().filter_map(|provider| provider.key_variable.clone());
     let mut registry = Registry::new()
-        .with(tool::shell::Shell::new(&folder))
+        .with(tool::shell::Shell::new(&folder).without(key_variables))
         .with(tool::memory::Recall::new(memory.clone()))
         .with(tool::memory::Remember::new(memory.clone(), scope.clone(), &run))
         .with_approval(approval::on_terminal());
-    for file_tool in tool::files::tools(tool::files::Workspace::new(&folder)?) {
+    // Output that was too long to show is kept there, and may be read again.
+    let workspace = tool::files::Workspace::new(&folder)?.with_readable(journals.join(&run).join(OUTPUT_FOLDER));
+    for file_tool in tool::files::tools(workspace) {
         registry = registry.with(file_tool);
     }
     if args.yes {

@@ -11,7 +11,13 @@ use crate::report::Advice;
 use crate::settings::{ProviderPart, Settings};
 
 /// The model of this name, and the name. The environment goes before the home's settings.
-pub(super) fn named(name: Option<&str>, settings: &Settings) -> anyhow::Result<(String, Arc<dyn Model>)> {
+///
+/// One that does not say what it costs is refused where `counts_cost`: the bound would hold nothing.
+pub(super) fn named(
+    name: Option<&str>,
+    settings: &Settings,
+    counts_cost: bool,
+) -> anyhow::Result<(String, Arc<dyn Model>)> {
     let by_environment = variable("HARNESS_MODEL");
     let Some(name) = name.or(by_environment.as_deref()).or(settings.run_model.as_deref()) else {
         let hint = "name one: --model anthropic/claude-sonnet-4-5, HARNESS_MODEL, or run.model in the home's \
@@ -50,7 +56,13 @@ pub(super) fn named(name: Option<&str>, settings: &Settings) -> anyhow::Result<(
     let key = key(provider, known, &said)?;
     let connected = Connected::new(known, model, key, url)
         .map_err(|error| Advice::error(format!("cannot use {name}: {error}"), "check the name and the base URL"))?;
-    Ok((name.to_owned(), Arc::new(connected.spoken_of_as(name))))
+    if counts_cost && said.price().is_none() {
+        let hint = format!(
+            "usd_per_million_read = … and usd_per_million_written = … under [models.{provider}] in the home's config.toml"
+        );
+        return Err(Advice::error(format!("what {name} costs is not known, so that --cost bounds nothing"), hint));
+    }
+    Ok((name.to_owned(), Arc::new(connected.spoken_of_as(name).at_price(said.price()))))
 }
 
 fn variable(name: &str) -> Option<String> {
