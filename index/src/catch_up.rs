@@ -21,8 +21,26 @@ const ROWS_AT_ONCE: usize = 64;
 ///
 /// `progress` is called with units done and units in all after each batch, and stops the work by answering false,
 /// which is [`Error::Stopped`]. An index whose position is not one of this store's is emptied and built anew.
-/// Answers how many changes were applied. Where the log was folded, an index is built from the records themselves.
+/// Answers how many changes were applied. Where the log was folded, or lost some of its changes, an index is built from
+/// the records themselves.
 pub fn catch_up(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<u64> {
+    match follow_log(store, index, progress) {
+        Err(Error::Store(harness_memory::Error::Folded { after, first })) => {
+            tracing::warn!(
+                index = index.name(),
+                after,
+                first,
+                "the log has a gap: the index is built from the records"
+            );
+            index.reset()?;
+            build_from_records(store, index, progress)?;
+            follow_log(store, index, progress)
+        }
+        caught_up => caught_up,
+    }
+}
+
+fn follow_log(store: &dyn Store, index: &mut dyn Index, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<u64> {
     let mut after = match standing(store, index)? {
         Some(position) => position.seq,
         None => {

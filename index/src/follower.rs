@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness_memory::change::ChangeKind;
 use harness_memory::{Lookup, Seq, Store};
 use jiff::Timestamp;
 
@@ -46,7 +47,8 @@ pub const TAIL_BYTES_LONG: usize = 64 << 10;
 /// The right to write to the indexes of a home. The system takes it back when its holder ends, however it ends.
 #[derive(Debug)]
 pub struct FollowLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl FollowLock {
@@ -70,7 +72,27 @@ impl FollowLock {
         if let Err(error) = write(&mut file) {
             tracing::warn!(%error, "the follower's number was not written");
         }
-        Ok(Some(FollowLock { _file: file }))
+        Ok(Some(FollowLock { file, path }))
+    }
+
+    /// Whether the file that is locked is still the one in the folder. Once it is gone, or another stands in its place,
+    /// the lock keeps nobody from anything: the home was removed, or its indexes were.
+    pub fn stands(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let place = |facts: std::fs::Metadata| (facts.dev(), facts.ino());
+            // What cannot be looked at for another reason may be there.
+            match (self.file.metadata(), std::fs::metadata(&self.path)) {
+                (Ok(held), Ok(found)) => place(held) == place(found),
+                (_, Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
+                (Err(_), Ok(_)) => true,
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            self.file.metadata().is_err() || self.path.exists()
+        }
     }
 
     /// Takes the lock, waiting at most `patience` for another holder.
@@ -151,11 +173,12 @@ impl Beside<'static> {
 /// Batches are committed as they come; single writes are left to gather for a second, for searches read what is not
 /// committed themselves. When nothing is left to do, merges are finished, memory is given back, and the texts of what
 /// was forgotten for good are removed. An
-/// index that fails is left alone until the next change; the others go on.
+/// index that fails is left alone until the next change; the others go on. Where the home or its indexes are removed
+/// meanwhile, it ends at once.
 pub fn follow(
     store: &dyn Store,
     indexes: &mut [Box<dyn Index>],
-    _lock: &FollowLock,
+    lock: &FollowLock,
     idle: Duration,
     stop: &AtomicBool,
     beside: &Beside,
@@ -165,7 +188,13 @@ pub fn follow(
     let mut waiting_since: Option<Instant> = None;
     let mut settled = false;
     let mut purged: Option<Instant> = None;
+    // Somebody else removed records for good: their text is still in what the indexes keep of deleted documents.
+    let mut leftovers = false;
     while !stop.load(Ordering::Relaxed) {
+        if !lock.stands() {
+            tracing::info!("the folder of the indexes was removed");
+            return Ok(());
+        }
         let head = store.head()?.seq;
         if done != Some(head) {
             let waiting = *waiting_since.get_or_insert_with(Instant::now);
@@ -174,6 +203,7 @@ pub fn follow(
                 let finished = advance(store, indexes, stop)?;
                 active = Instant::now();
                 if finished {
+                    leftovers |= done.is_some_and(|done| is_purged_after(store, done));
                     (done, waiting_since, settled) = (Some(head), None, false);
                 }
                 continue;
@@ -181,6 +211,10 @@ pub fn follow(
         } else if active.elapsed() >= QUIET_AFTER.min(idle) && !settled {
             settle(indexes);
             settled = true;
+            if std::mem::take(&mut leftovers) {
+                expunge(indexes);
+                (beside.purged)();
+            }
         } else if active.elapsed() >= idle && !(beside.busy)() {
             return Ok(());
         } else if settled && purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
@@ -205,6 +239,18 @@ pub fn follow(
     }
     settle(indexes);
     Ok(())
+}
+
+/// Whether a record was removed for good after this; where that cannot be told, as if it was.
+fn is_purged_after(store: &dyn Store, mut after: Seq) -> bool {
+    loop {
+        let Ok(read) = store.changes(after, GATHER_CHANGES_MAX as usize) else { return true };
+        let Some(last) = read.changes.last() else { return false };
+        if read.changes.iter().any(|change| change.kind == ChangeKind::Purge) {
+            return true;
+        }
+        after = last.seq;
+    }
 }
 
 /// Brings the indexes to the end of the log, in their order; answers whether all are there.
@@ -275,8 +321,30 @@ mod tests {
         assert_eq!(follower(root.path()), Some(std::process::id()));
         let error = FollowLock::take(root.path(), Duration::from_millis(60)).unwrap_err();
         assert!(matches!(error, Error::Followed { pid: Some(_) }));
+        assert!(lock.stands());
         drop(lock);
         assert_eq!(follower(root.path()), None);
         FollowLock::take(root.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_removed_or_replaced_stands_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = FollowLock::try_take(root.path()).unwrap().unwrap();
+        std::fs::remove_file(root.path().join(LOCK)).unwrap();
+        assert!(!lock.stands());
+        let next = FollowLock::try_take(root.path()).unwrap().unwrap();
+        assert!(next.stands() && (cfg!(not(unix)) || !lock.stands()));
+    }
+
+    #[test]
+    fn who_follows_ends_when_the_home_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let store = harness_memory::SqliteStore::open(home.path()).unwrap();
+        let index = home.path().join("index");
+        let lock = FollowLock::try_take(&index).unwrap().unwrap();
+        std::fs::remove_dir_all(&index).unwrap();
+        let long = Duration::from_secs(3_600);
+        follow(&store, &mut [], &lock, long, &AtomicBool::new(false), &Beside::nothing()).unwrap();
     }
 }

@@ -88,12 +88,13 @@ pub enum Error {
         cause: String,
     },
 
-    /// The log no longer begins so early: changes that every index had passed were removed from it.
-    #[error("the changes after {after} are no longer kept, the log begins with {first}: begin anew")]
+    /// The log no longer has the changes behind this position: those that every index had passed were removed from it,
+    /// or some were lost, which the check names.
+    #[error("the changes after {after} are no longer there, the log goes on with {first}: begin anew")]
     Folded {
         /// The position that was asked for.
         after: u64,
-        /// The first change that is kept.
+        /// The first change that is there.
         first: u64,
     },
 

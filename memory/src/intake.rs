@@ -130,6 +130,7 @@ impl Intake {
                 *name = clean;
             }
         }
+        session.scope = session.scope.without_secrets();
         session
     }
 
@@ -209,6 +210,10 @@ fn check_limits(record: &Record) -> Result<()> {
     if let Some((what, _)) = names.into_iter().find(|(_, name)| name.is_some_and(|name| name.len() > NAME_BYTES_MAX)) {
         return refuse(format!("the name of its {what} is longer than {NAME_BYTES_MAX} bytes"));
     }
+    // Under another name it might be read by others than was meant.
+    if record.scope.holds_secret() {
+        return refuse("the name of its scope holds a secret; name the scope otherwise".into());
+    }
     if record.replaces == Some(record.id) {
         return refuse("it says that it replaces itself".into());
     }
@@ -260,6 +265,18 @@ fn text_bytes(record: &Record) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Note, Origin, Scope};
+
+    #[test]
+    fn a_scope_with_a_secret_is_refused_and_said_again_nowhere() {
+        let token = format!("gh{}_{}", 'p', "a".repeat(30) + "7q2xz9");
+        let scope = Scope::parse(&format!("team/{token}")).unwrap();
+        let record = Record::new(scope.clone(), "test", Origin::User, Note::new("a note"));
+        let refused = Intake::new().admit(record).unwrap_err().to_string();
+        assert!(refused.contains("scope holds a secret") && !refused.contains(&token), "{refused}");
+        let session = Intake::new().session(Session::new("test", "s", scope));
+        assert!(session.scope.path().starts_with("team/redacted-"), "{}", session.scope);
+    }
 
     #[test]
     fn a_name_keeps_no_secret_and_stays_one_name() {

@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
+use crate::redact::Redactor;
 
 /// The longest segment, in bytes: a login or project name with room to spare, short enough for an index term.
 pub const SEGMENT_BYTES_MAX: usize = 64;
@@ -53,7 +55,8 @@ impl Scope {
     /// The scope inside this one that is named by any text: what a segment cannot
     /// hold becomes `-`, an empty name becomes `_`, and a long one is cut.
     ///
-    /// For names that come from the outside, such as a login or a folder.
+    /// For names that come from the outside, such as a login or a folder. One that holds a secret becomes
+    /// `redacted-` and a hash, the same whenever it is named so.
     /// At the greatest depth the scope itself is returned.
     pub fn child_named(&self, name: &str) -> Scope {
         let mut segment = String::new();
@@ -67,10 +70,30 @@ impl Scope {
         if segment.trim_matches('.').is_empty() {
             segment = "_".to_owned();
         }
+        if holds_secret(name) || segment_holds_secret(&segment) {
+            segment = without_secret(&segment);
+        }
         if self.depth() == DEPTH_MAX {
             return self.clone();
         }
         Scope(if self.is_root() { segment } else { format!("{}/{segment}", self.0) })
+    }
+
+    /// Whether a segment holds a secret, by the built-in rules of redaction: nothing is kept in such a scope.
+    pub fn holds_secret(&self) -> bool {
+        self.0.split('/').any(segment_holds_secret)
+    }
+
+    /// This scope with `redacted-` and a hash in the place of each segment that holds a secret.
+    pub fn without_secrets(&self) -> Scope {
+        if !self.holds_secret() {
+            return self.clone();
+        }
+        let clean = |segment: &str| match segment_holds_secret(segment) {
+            true => without_secret(segment),
+            false => segment.to_owned(),
+        };
+        Scope(self.0.split('/').map(clean).collect::<Vec<_>>().join("/"))
     }
 
     /// Whether this is the root.
@@ -99,6 +122,24 @@ impl Scope {
     pub fn path(&self) -> &str {
         &self.0
     }
+}
+
+/// The longest segment that can hold no secret: every kind of them is longer, or needs words around it.
+const PLAIN_SEGMENT_BYTES: usize = 12;
+
+/// Whether a name from the outside holds a secret. Always by the built-in rules: a scope is the same whoever names it.
+pub fn holds_secret(name: &str) -> bool {
+    name.len() > PLAIN_SEGMENT_BYTES && Redactor::default().redact(name).hits().next().is_some()
+}
+
+/// The same for a segment, whose capitals are gone: a key that is written in capitals alone is told all the same.
+fn segment_holds_secret(segment: &str) -> bool {
+    holds_secret(segment) || segment.len() > PLAIN_SEGMENT_BYTES && holds_secret(&segment.to_uppercase())
+}
+
+/// What stands in the place of a segment with a secret: two stay two, and the same one stays the same.
+fn without_secret(segment: &str) -> String {
+    format!("redacted-{:08x}", xxh3_64(segment.as_bytes()) as u32)
 }
 
 fn is_segment_char(c: char) -> bool {
@@ -291,6 +332,31 @@ mod tests {
         assert_eq!(root.child_named("Zoë Müller").to_string(), "zo--m-ller");
         assert_eq!(root.child_named("..").to_string(), "_");
         assert_eq!(root.child_named("").to_string(), "_");
+    }
+
+    #[test]
+    fn a_name_with_a_secret_becomes_no_segment() {
+        let root = Scope::root();
+        let token = format!("gh{}_{}", 'p', "a".repeat(30) + "7q2Xz9");
+        let key = format!("AK{}QPWOEIRUTY739241", "IA");
+        for secret in [token.as_str(), &format!("{token}-1a2b3c4d"), &key, &format!("password: {token}")] {
+            let scope = root.child_named("team").child_named(secret);
+            let segment = scope.path().strip_prefix("team/redacted-").unwrap_or_else(|| panic!("{scope}"));
+            assert_eq!(segment.len(), 8);
+            assert_eq!(scope, root.child_named("team").child_named(secret), "the same name stays the same");
+            assert!(!scope.holds_secret());
+            // What was kept before such names were noticed comes under the same name.
+            if let Ok(kept) = Scope::parse(&format!("team/{secret}")) {
+                assert!(kept.holds_secret());
+                assert_eq!(kept.without_secrets(), scope);
+            }
+        }
+        assert_ne!(root.child_named(&token), root.child_named(&format!("{token}b")));
+        for plain in ["webshop-1a2b3c4d", "task-management-2f9e01ab", "ana", "token-service", "redacted-0011aabb"] {
+            let scope = Scope::parse(&format!("ana/{plain}")).unwrap();
+            assert!(!scope.holds_secret(), "{plain}");
+            assert_eq!(root.child_named("ana").child_named(plain), scope);
+        }
     }
 
     proptest! {

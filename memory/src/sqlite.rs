@@ -29,9 +29,11 @@ mod repeats;
 mod retention;
 mod row;
 mod schema;
+mod scopes;
 mod scrub;
 mod secrets;
 mod trials;
+mod undo;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +56,7 @@ use crate::store::{
 
 pub use backup::{BackedUp, Restored, restore};
 pub use carry::{Became, Carry, CarryIn};
+pub(crate) use check::SESSION_DAMAGED;
 pub use head::LostTail;
 pub use names::RecordName;
 pub use retention::Retention;

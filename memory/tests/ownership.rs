@@ -6,7 +6,7 @@ use std::path::Path;
 
 use harness_memory::export::{self, Fit, Imported, ReadOptions};
 use harness_memory::sqlite::{Retention, restore};
-use harness_memory::store::{Exposure, Filter, Lookup, Patch};
+use harness_memory::store::{Exposure, Filter, Lookup, Patch, Reading, ReadingPlace};
 use harness_memory::{
     Admitted, Episode, Error, Intake, Kind, Lesson, Message, Note, Origin, Outcome, ReadSet, Record, RecordId, Role,
     Scope, Session, SqliteStore, Store,
@@ -291,6 +291,92 @@ fn a_damaged_backup_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_is_no_backup_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let file = folder.path().join("other.db");
+    let sql = |sql: &str| rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    let before = (store.head().unwrap(), all(&store));
+    let refused = |why: &str| {
+        let error = restore(&folder.path().join("home"), &file, Timestamp::now(), &mut |_, _| true).unwrap_err();
+        assert!(error.to_string().contains("other.db is no backup of a store"), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!((store.head().unwrap(), all(&store)), before, "{why}");
+        let entries = std::fs::read_dir(folder.path().join("home")).unwrap();
+        let left = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kept-"));
+        assert!(!left, "nothing was kept, because nothing was replaced");
+    };
+    std::fs::write(&file, "").unwrap();
+    refused("it is empty");
+    sql("PRAGMA user_version = 4");
+    refused("it is empty");
+    sql("CREATE TABLE observations (text)");
+    refused("another program");
+    std::fs::write(&file, "no database at all, but long enough to be looked at as one".repeat(20)).unwrap();
+    refused("no SQLite database");
+    std::fs::remove_file(&file).unwrap();
+    store.back_up(&file, &mut |_, _| true).unwrap();
+    sql("DELETE FROM meta WHERE name = 'store'");
+    refused("which store");
+    sql("PRAGMA user_version = 0");
+    refused("version");
+}
+
+#[test]
+fn damage_beside_the_records_is_named_and_not_left_out_of_an_export_in_silence() {
+    let edits = [
+        ("session-damaged", "UPDATE sessions SET info = replace(info, 'waits', 'works')"),
+        ("session-damaged", "UPDATE sessions SET info = x'00ff'"),
+        ("exposure-damaged", "UPDATE exposures SET records = substr(records, 1, 16)"),
+        ("exposure-damaged", "UPDATE exposures SET query = x'00ff'"),
+        ("run-damaged", "UPDATE runs SET outcome = 1 - outcome"),
+        ("run-damaged", "UPDATE runs SET outcome = 'word'"),
+        ("credit-damaged", "UPDATE credit_resets SET at_ms = at_ms + 1"),
+        ("credit-damaged", "UPDATE credit_resets SET at_ms = 'word'"),
+    ];
+    for (code, edit) in edits {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path(), "home");
+        let raw = rusqlite::Connection::open(folder.path().join("home/store.db")).unwrap();
+        assert!(raw.execute(edit, []).unwrap() > 0, "{edit}");
+        let findings = store.check(&mut |_, _| true).unwrap();
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{edit}: {findings:?}");
+        let mut bytes = Vec::new();
+        let (manifest, findings) =
+            export::write(&store, &ReadSet::everything(), &mut bytes, Path::new("-"), &mut |_, _| true).unwrap();
+        assert_eq!((manifest.damaged, manifest.records), (1, 8), "{edit}");
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{edit}");
+        let file = folder.path().join("copy.db");
+        assert_eq!(store.back_up(&file, &mut |_, _| true).unwrap().findings.len(), 1, "{edit}");
+        restore(&folder.path().join("home"), &file, Timestamp::now(), &mut |_, _| true).unwrap_err();
+        let markdown = folder.path().join("md");
+        let (written, findings) =
+            export::markdown::write(&store, &ReadSet::everything(), &markdown, &mut |_, _| true).unwrap();
+        assert_eq!((written, findings.len()), (7, usize::from(code == "session-damaged")), "{edit}");
+    }
+}
+
+#[test]
+fn a_damaged_note_of_what_was_read_is_named_and_does_not_keep_a_backup_from_its_way_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let place = ReadingPlace { tool: "claude-code".into(), path: "/t.jsonl".into(), scope: String::new() };
+    store.put_reading(&place, &Reading::default()).unwrap();
+    let raw = rusqlite::Connection::open(folder.path().join("home/store.db")).unwrap();
+    for state in ["'{}'", "x'00ff'"] {
+        raw.execute(&format!("UPDATE readings SET state = {state}"), []).unwrap();
+        assert_eq!(store.reading(&place).unwrap(), None);
+        let findings = store.check(&mut |_, _| true).unwrap();
+        assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["reading-damaged"]);
+    }
+    let file = folder.path().join("copy.db");
+    store.back_up(&file, &mut |_, _| true).unwrap();
+    restore(&folder.path().join("home"), &file, Timestamp::now(), &mut |_, _| true).unwrap();
+    store.put_reading(&place, &Reading::default()).unwrap();
+    assert_well(&store);
+}
+
+#[test]
 fn a_store_that_does_not_open_is_kept_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let store = filled(folder.path(), "home");
@@ -371,6 +457,166 @@ fn a_forgotten_session_is_gone_with_its_title_for_good() {
         raw.query_row("SELECT count(*) FROM sessions WHERE info LIKE '%waits%'", [], |row| row.get(0)).unwrap();
     assert_eq!(titles, 0, "importing its source again does not bring its title back");
     assert_well(&store);
+}
+
+/// What was asked, noted and known within the session `s-1` of [`filled`].
+fn use_session(store: &SqliteStore) -> ReadingPlace {
+    store
+        .expose(Exposure { task: Some("quokka-task".into()), ..Exposure::new("s-1", "quokka-query", vec![]) })
+        .unwrap();
+    store.finish_run("s-1", Outcome::Failure, Some("quokka-reason")).unwrap();
+    store.expose(Exposure::new("other", "another query", vec![])).unwrap();
+    let mut session = Session::new("claude-code", "s-1", scope("ana/shop"));
+    (session.title, session.directory) = (Some("quokka-title".into()), Some("/quokka-directory".into()));
+    (session.project, session.branch) = (Some("quokka-project".into()), Some("quokka-branch".into()));
+    let mut other = Session::new("claude-code", "s-2", scope("ana/shop"));
+    other.title = Some("another title".into());
+    let place = ReadingPlace { tool: "claude-code".into(), path: "/t.jsonl".into(), scope: String::new() };
+    let reading = Reading { fingerprint: Some(7), sessions: vec![session.clone(), other], ..Reading::default() };
+    store.put_reading(&place, &reading).unwrap();
+    store.put_session(session).unwrap();
+    place
+}
+
+fn forget_session(store: &SqliteStore) {
+    let filter = Filter { session: Some("s-1".into()), ..Filter::default() };
+    let ids: Vec<RecordId> =
+        store.list(&filter).unwrap().into_iter().filter_map(Lookup::found).map(|stored| stored.record.id).collect();
+    store.forget(&ids, Timestamp::now() - SignedDuration::from_secs(1)).unwrap();
+    store.purge(Timestamp::now()).unwrap();
+    store.checkpoint().unwrap();
+}
+
+/// The files of a store that hold these bytes.
+fn holding(folder: &Path, needle: &str) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_file());
+    files
+        .filter(|entry| {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn what_was_asked_and_noted_of_a_session_is_gone_with_it_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let home = folder.path().join("home");
+    let place = use_session(&store);
+    let version = store.trials_version().unwrap();
+    assert!(!holding(&home, "quokka").is_empty(), "the test can see it");
+    forget_session(&store);
+    assert_eq!(holding(&home, "quokka"), Vec::<String>::new());
+    assert_well(&store);
+    assert!(store.trials_version().unwrap() > version, "who has computed credit from it computes it anew");
+    // What is no text of it stays, and so do the others.
+    let trials = store.trials(10).unwrap();
+    let trial = trials.iter().find(|trial| trial.run == "s-1").unwrap();
+    assert_eq!((trial.outcome, &trial.reason, &trial.task), (Some(Outcome::Failure), &None, &None));
+    assert!(trials.iter().any(|trial| trial.query == "another query"));
+    let reading = store.reading(&place).unwrap().unwrap();
+    assert_eq!(reading.fingerprint, Some(7));
+    assert_eq!(reading.sessions[0], Session::new("claude-code", "s-1", scope("ana/shop")));
+    assert_eq!(reading.sessions[1].title.as_deref(), Some("another title"));
+    // Reading its transcript again does not note it again.
+    use_session(&store);
+    let again = store.reading(&place).unwrap().unwrap();
+    assert_eq!(again.sessions, reading.sessions);
+}
+
+#[test]
+fn damaged_words_of_a_session_are_gone_with_it_and_stay_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    use_session(&store);
+    let raw = rusqlite::Connection::open(folder.path().join("home/store.db")).unwrap();
+    raw.execute_batch(
+        "UPDATE exposures SET at_ms = at_ms + 1 WHERE run = 's-1'; UPDATE runs SET at_ms = at_ms + 1 WHERE run = 's-1';
+         UPDATE readings SET checksum = checksum + 1",
+    )
+    .unwrap();
+    drop(raw);
+    forget_session(&store);
+    assert_eq!(holding(&folder.path().join("home"), "quokka"), Vec::<String>::new());
+    let findings = store.check(&mut |_, _| true).unwrap();
+    assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["exposure-damaged", "run-damaged"]);
+}
+
+#[test]
+fn an_older_copy_does_not_bring_back_what_was_asked_in_a_forgotten_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let home = folder.path().join("home");
+    use_session(&store);
+    let (early, file) = (all(&store), folder.path().join("copy.db"));
+    assert!(early.contains("quokka-query"));
+    store.back_up(&file, &mut |_, _| true).unwrap();
+    forget_session(&store);
+    let late = all(&store);
+    assert!(!late.contains("quokka"), "{late}");
+    import(&store, &early);
+    store.checkpoint().unwrap();
+    assert_eq!(all(&store), late);
+    restore(&home, &file, Timestamp::now(), &mut |_, _| true).unwrap();
+    assert_eq!(holding(&home, "quokka"), Vec::<String>::new());
+    assert_well(&store);
+    // Nor does a file that still has it learn it to a store that knows the session from its tombstones alone.
+    let other = new_store(folder.path(), "other");
+    import(&other, &late);
+    import(&other, &early);
+    assert!(!all(&other).contains("quokka-query"));
+}
+
+#[test]
+fn what_is_due_is_not_kept_beside_a_backup_that_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), "home");
+    let file = folder.path().join("copy.db");
+    store.back_up(&file, &mut |_, _| true).unwrap();
+    let due = put(&store, note("ana", "quokka"));
+    assert!(!store.is_due(Timestamp::now()).unwrap());
+    store.forget(&[due], Timestamp::now() - SignedDuration::from_secs(1)).unwrap();
+    assert!(store.is_due(Timestamp::now()).unwrap());
+    restore(&folder.path().join("home"), &file, Timestamp::now(), &mut |_, _| true).unwrap();
+    assert_eq!(holding(&folder.path().join("home"), "quokka"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_read_only_is_not_replaced_and_not_forgotten_by_what_comes_from_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(folder.path(), "home");
+    let handbook = put(&store, note("team/handbook", "the handbook"));
+    let evidence = put(&store, note("ana", "what was seen"));
+    let lesson = Lesson { text: "a lesson of the team".to_owned(), evidence: vec![evidence] };
+    put(&store, Record::new(scope("team"), "harness", Origin::Agent, lesson));
+    let whole = all(&store);
+    store.forget(&[handbook], Timestamp::now() - SignedDuration::from_secs(1)).unwrap();
+    let forgotten = all(&store);
+    store.purge(Timestamp::now()).unwrap();
+    let purged = all(&store);
+    // The lines of another store may say another scope of a record than it has here.
+    let elsewhere = |text: &str| text.replace("team/handbook", "ana");
+    let other = new_store(folder.path(), "other");
+    import(&other, &whole);
+    other.set_read_only(scope("team").into());
+    for file in [elsewhere(&forgotten), elsewhere(&purged)] {
+        let report = import(&other, &file);
+        assert!(report.skipped.iter().any(|skipped| skipped.reason.contains("read-only")), "{:?}", report.skipped);
+        assert!(other.get(&[handbook]).unwrap().remove(0).found().is_some());
+    }
+    let mut vandalism = note("ana", "a better handbook");
+    vandalism.replaces = Some(handbook);
+    let refused = other.put(vec![admit(vandalism.clone())]);
+    assert!(matches!(refused, Err(Error::ReadOnlyScope { .. })), "{refused:?}");
+    let third = new_store(folder.path(), "third");
+    put(&third, vandalism);
+    assert_eq!(import(&other, &all(&third)).skipped_total, 1);
+    assert_eq!(other.replaced_by(&[handbook]).unwrap(), [None]);
+    // What is derived goes with what is forgotten, except there.
+    assert_eq!(other.derived_from(&[evidence]).unwrap(), []);
+    assert_eq!(other.forget_with_derived(&[evidence], later()).unwrap(), 1);
 }
 
 #[test]

@@ -171,13 +171,90 @@ fn a_lost_tail_is_noticed_and_starts_a_new_epoch() {
     assert_eq!(store.check(&mut |_, _| true).unwrap(), []);
 }
 
+/// A copy of these files of a store that is open: what is left when its process is killed.
+fn killed(home: &Path, names: &[&str]) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for name in names {
+        fs::copy(home.join(name), left.path().join(name)).unwrap();
+    }
+    left
+}
+
+#[test]
+fn the_loss_of_all_that_a_young_store_held_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    ids_of(&store, (0..5).map(long_note));
+    let before = store.head().unwrap();
+    // Without its log of writes the store is what it was when it was made; without its database it is another one.
+    for (names, is_same) in [(&["store.db", "head"][..], true), (&["head"], false), (&["store.db-wal", "head"], false)]
+    {
+        let left = killed(folder.path(), names);
+        if !is_same {
+            fs::write(left.path().join("store.db"), "").unwrap();
+        }
+        let young = SqliteStore::open(left.path()).unwrap();
+        assert_eq!(young.id() == before.store, is_same, "{names:?}");
+        let lost = young.lost_tail().unwrap().expect("the loss is noticed");
+        assert_eq!((lost.acknowledged, lost.found), (5, 0), "{names:?}");
+        let head = young.head().unwrap();
+        assert_eq!((head.seq, head.epoch), (0, before.epoch + 1), "{names:?}");
+        drop(young);
+        let young = SqliteStore::open(left.path()).unwrap();
+        assert_eq!(young.head().unwrap(), head, "noticed once");
+        assert!(young.check(&mut |_, _| true).unwrap().iter().any(|finding| finding.code == "tail-lost"));
+        young.acknowledge_lost_tail().unwrap();
+        drop(young);
+        let young = SqliteStore::open(left.path()).unwrap();
+        assert_eq!(young.check(&mut |_, _| true).unwrap(), []);
+        ids_of(&young, [note("and on")]);
+        drop(young);
+        assert_eq!(SqliteStore::open(left.path()).unwrap().lost_tail().unwrap(), None);
+    }
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    for version in [0, 1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = database(folder.path());
+        raw.execute_batch("CREATE TABLE observations (text); INSERT INTO observations VALUES ('theirs')").unwrap();
+        raw.pragma_update(None, "user_version", version).unwrap();
+        drop(raw);
+        let before = fs::read(folder.path().join("store.db")).unwrap();
+        let Err(error) = SqliteStore::open(folder.path()) else { panic!("it must be refused") };
+        assert!(error.to_string().contains("another program"), "{error}");
+        assert_eq!(fs::read(folder.path().join("store.db")).unwrap(), before);
+    }
+    // One that lost its version is not made anew.
+    let folder = tempfile::tempdir().unwrap();
+    ids_of(&SqliteStore::open(folder.path()).unwrap(), [note("kept")]);
+    database(folder.path()).pragma_update(None, "user_version", 0).unwrap();
+    let Err(error) = SqliteStore::open(folder.path()) else { panic!("it must be refused") };
+    assert!(error.to_string().contains("lost the version"), "{error}");
+}
+
+#[test]
+fn a_store_whose_making_was_interrupted_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SqliteStore::open(folder.path()).unwrap());
+    // Its tables were there and its name was not.
+    database(folder.path()).execute("DELETE FROM meta", []).unwrap();
+    ids_of(&SqliteStore::open(folder.path()).unwrap(), [note("it goes on")]);
+    // A file that has no table yet.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("store.db"), "").unwrap();
+    ids_of(&SqliteStore::open(folder.path()).unwrap(), [note("it goes on")]);
+}
+
 #[test]
 fn a_gap_in_the_log_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();
     ids_of(&store, (0..5).map(long_note));
     database(folder.path()).execute("DELETE FROM changes WHERE seq = 3", []).unwrap();
-    assert!(store.changes(0, 10).is_err());
+    assert_eq!(store.changes(0, 10).unwrap().changes.len(), 2, "what is before the gap is told first");
+    assert!(store.changes(2, 10).is_err());
     assert!(store.check(&mut |_, _| true).unwrap().iter().any(|finding| finding.code == "log-damaged"));
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     situations::share(&mut ranked, weights);
     outcome::prefer_successes(&mut ranked, weights);
     credit::weigh(&mut ranked, credit);
-    let replaced_by = current::successors(store, &ranked)?;
+    let replaced_by = current::successors(store, &ranked, &reads)?;
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);
     current::prefer_newer(&mut ranked, &replaced_by, question, weights);

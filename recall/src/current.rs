@@ -1,20 +1,30 @@
 //! What is true now: a record ranks below the one that replaces it, and a statement below a newer one of the same
 //! subject that answers the question as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use harness_memory::{Body, RecordId, Store};
+use harness_memory::{Body, Lookup, ReadSet, RecordId, Store};
 
 use crate::copies::{WordSet, each_word, number};
 use crate::error::Result;
 use crate::ranked::Ranked;
 use crate::weights::Weights;
 
-/// The live record that replaces each of these, where there is one.
-pub(crate) fn successors(store: &dyn Store, ranked: &[Ranked]) -> Result<HashMap<RecordId, RecordId>> {
+/// The live record that replaces each of these, where there is one that may be read: what somebody else says of it in
+/// a scope of their own is neither told nor counted.
+pub(crate) fn successors(store: &dyn Store, ranked: &[Ranked], reads: &ReadSet) -> Result<HashMap<RecordId, RecordId>> {
     let ids: Vec<RecordId> = ranked.iter().map(|hit| hit.stored.record.id).collect();
     let found = store.replaced_by(&ids)?;
-    Ok(ids.into_iter().zip(found).filter_map(|(id, next)| Some((id, next?))).collect())
+    let mut next: HashMap<RecordId, RecordId> =
+        ids.into_iter().zip(found).filter_map(|(id, next)| Some((id, next?))).collect();
+    if !next.is_empty() && !reads.is_everything() {
+        let newer: Vec<RecordId> = next.values().copied().collect();
+        let read = store.get(&newer)?.into_iter().filter_map(Lookup::found);
+        let readable: HashSet<RecordId> =
+            read.filter(|stored| reads.allows(&stored.record.scope)).map(|stored| stored.record.id).collect();
+        next.retain(|_, newer| readable.contains(newer));
+    }
+    Ok(next)
 }
 
 /// Takes a part of the score of what a newer record replaces, and more where it would still stand before that one.

@@ -133,6 +133,8 @@ pub(crate) use elsewhere::{Holder, ask, send};
 mod unix {
     use std::fs;
     use std::io::{self, Read, Write};
+    use std::net::Shutdown::Both;
+    use std::os::fd::OwnedFd;
     use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
@@ -179,6 +181,8 @@ mod unix {
     /// Answers questions of other processes until it is [closed](Holder::close).
     pub(crate) struct Holder {
         path: PathBuf,
+        /// The device and the number of the socket's file.
+        own: (u64, u64),
         listener: UnixListener,
         closed: AtomicBool,
         connections: AtomicUsize,
@@ -195,7 +199,9 @@ mod unix {
             let listener = UnixListener::bind(&private)?;
             fs::set_permissions(&private, fs::Permissions::from_mode(0o600))?;
             fs::rename(&private, &path)?;
-            Ok(Holder { path, listener, closed: AtomicBool::new(false), connections: AtomicUsize::new(0) })
+            let facts = fs::metadata(&path)?;
+            let own = (facts.dev(), facts.ino());
+            Ok(Holder { path, own, listener, closed: AtomicBool::new(false), connections: AtomicUsize::new(0) })
         }
 
         /// Answers others. Returns when it was closed.
@@ -228,9 +234,16 @@ mod unix {
         /// Takes the socket away and ends [`serve`](Holder::serve).
         pub(crate) fn close(&self) {
             self.closed.store(true, Ordering::Release);
-            // Whoever waits for a connection gets one.
-            let _ = UnixStream::connect(&self.path);
-            let _ = fs::remove_file(&self.path);
+            // Ends the wait for a connection even where the socket's file is gone, with the home perhaps.
+            let ended = self.listener.try_clone().and_then(|own| UnixStream::from(OwnedFd::from(own)).shutdown(Both));
+            if ended.is_err() {
+                // Not every system does that: whoever waits for a connection gets one.
+                let _ = UnixStream::connect(&self.path);
+            }
+            // Another's may be in its place.
+            if fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.own) {
+                let _ = fs::remove_file(&self.path);
+            }
         }
     }
 
@@ -381,6 +394,12 @@ mod unix {
             });
             assert_eq!(ask("it has left"), Err(Absent::NoHolder));
             assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        }
+
+        #[test]
+        fn it_ends_when_the_socket_was_removed() {
+            let home = tempfile::tempdir().unwrap();
+            served(home.path(), || fs::remove_dir_all(home.path()).unwrap());
         }
 
         #[test]

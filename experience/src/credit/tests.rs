@@ -109,17 +109,20 @@ fn a_harmful_record_is_injected_five_times_as_a_rule_and_eight_at_most() {
     let curve = [(0.7, 0.1, 60, 3), (0.6, 0.05, 60, 3), (0.5, 0.05, 60, 3), (0.4, 0.05, 60, 3), (0.3, 0.02, 60, 3)];
     let histories = rounds(60);
     for (base, harm, before, company) in held.into_iter().chain(curve) {
-        let mut exposures: Vec<usize> =
-            (0..histories).map(|seed| planted(seed + 1, base, harm, before, company).0).collect();
+        let all: Vec<(usize, usize)> =
+            (0..histories).map(|seed| planted(seed + 1, base, harm, before, company)).collect();
+        let mut exposures: Vec<usize> = all.iter().map(|(exposures, _)| *exposures).collect();
         exposures.sort_unstable();
+        let hit = all.iter().map(|(_, hit)| hit).sum::<usize>() as f64 / (all.len() * company) as f64;
         let median = quantile(&exposures, 0.5);
         let most = quantile(&exposures, 0.95);
         println!(
             "success {base}, with the harmful record {harm}, {before} runs before, {company} others: \
-             injected {median} times (median), {most} (95 %)"
+             injected {median} times (median), {most} (95 %); of the others {hit:.4} quarantined"
         );
         if held.contains(&(base, harm, before, company)) {
             assert!(median <= 5, "success {base}: {median}");
+            assert!(hit <= if histories >= 1_000 { 0.02 } else { 0.04 }, "success {base}: {hit} of its company");
             // A few rounds leave chance some room; all of them do not.
             assert!(most <= if histories >= 1_000 { 8 } else { 16 }, "success {base}: {most}");
         }

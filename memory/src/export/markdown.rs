@@ -7,7 +7,7 @@
 //! lessons/…   notes/…
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::id::RecordId;
 use crate::record::{Body, Episode, Message, MessageForm, Record};
 use crate::scope::ReadSet;
 use crate::session::Session;
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{SESSION_DAMAGED, SqliteStore};
 use crate::store::{Filter, Finding, Lookup, Store};
 
 /// The longest name of a file before its id, in characters.
@@ -52,7 +52,9 @@ pub fn write(store: &SqliteStore, reads: &ReadSet, folder: &Path, progress: Prog
     let mut sessions: Vec<Session> =
         store.sessions(reads, usize::MAX)?.into_iter().map(|entry| entry.session).collect();
     sessions.sort_by(|a, b| (&a.source, a.started_at, &a.id).cmp(&(&b.source, b.started_at, &b.id)));
+    let mut written_sessions = HashSet::new();
     for session in sessions {
+        written_sessions.insert([session.scope.path(), &session.source, &session.id].map(str::to_owned));
         let scopes = ReadSet::new([crate::scope::Readable::Exactly(session.scope.clone())]);
         let mut messages: Vec<(Record, Message)> = Vec::new();
         let filter = Filter {
@@ -83,9 +85,11 @@ pub fn write(store: &SqliteStore, reads: &ReadSet, folder: &Path, progress: Prog
         step(count)?;
     }
     let filter = Filter { scopes: reads.clone(), ..Filter::default() };
-    let known_sessions = |record: &Record| record.session.is_some() && matches!(record.body, Body::Message(_));
     each(store, filter, &mut findings, &mut |record| {
-        if known_sessions(&record) {
+        // The messages of a session that is damaged are written one by one.
+        if let (Body::Message(_), Some(session)) = (&record.body, &record.session)
+            && written_sessions.contains(&[record.scope.path(), &record.source, session].map(str::to_owned))
+        {
             return Ok(());
         }
         let (place, text) = match &record.body {
@@ -100,6 +104,7 @@ pub fn write(store: &SqliteStore, reads: &ReadSet, folder: &Path, progress: Prog
         written += 1;
         step(1)
     })?;
+    findings.extend(store.damaged_beside()?.into_iter().filter(|finding| finding.code == SESSION_DAMAGED));
     save(&folder.join("README.md"), &index_text(&counts))?;
     Ok((written, findings))
 }

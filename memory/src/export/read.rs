@@ -207,7 +207,8 @@ impl Reading<'_> {
     fn take(&mut self, number: u64, line: Line, bytes: usize) -> Result<()> {
         match line {
             Line::Header(_) | Line::Manifest(_) => Ok(()),
-            Line::Session(session) => {
+            Line::Session(mut session) => {
+                session.scope = session.scope.without_secrets();
                 if let Some(reason) = self.refusal(&session.scope) {
                     self.report.skip(number, reason);
                     return Ok(());
@@ -242,6 +243,7 @@ impl Reading<'_> {
 
     fn record(&mut self, number: u64, carried: Carried, bytes: usize) -> Result<()> {
         let Carried { mut record, forgotten } = carried;
+        record.scope = record.scope.without_secrets();
         if let Some(reason) = self.refusal(&record.scope) {
             self.report.skip(number, reason);
             return Ok(());
@@ -275,7 +277,8 @@ impl Reading<'_> {
         }
     }
 
-    fn tombstone(&mut self, number: u64, tombstone: Tombstone, bytes: usize) -> Result<()> {
+    fn tombstone(&mut self, number: u64, mut tombstone: Tombstone, bytes: usize) -> Result<()> {
+        tombstone.scope = tombstone.scope.without_secrets();
         if let Some(reason) = self.refusal(&tombstone.scope) {
             self.report.skip(number, reason);
             return Ok(());

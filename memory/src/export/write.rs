@@ -112,6 +112,10 @@ pub fn write(
     for (record, at) in resets {
         lines.put(&Line::Reset(Reset { record, at }))?;
     }
+    for Finding { code, what, hint } in store.damaged_beside()? {
+        manifest.damaged += 1;
+        findings.push(Finding { code, what: format!("{what}; it is not in the export"), hint });
+    }
     manifest.sha256 = hex(&lines.hash.clone().finalize());
     lines.put(&Line::Manifest(manifest.clone()))?;
     Ok((manifest, findings))

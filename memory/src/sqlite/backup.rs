@@ -12,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::row::is_damage;
-use super::{DATABASE_FILE, SqliteStore, head, schema};
+use super::{DATABASE_FILE, SqliteStore, check, head, schema};
 use crate::change::Position;
 use crate::error::{Error, Result};
 use crate::export::Progress;
@@ -26,6 +26,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The ending of folders that hold unfinished work. They may be removed when nobody works there.
 pub(super) const PARTIAL: &str = ".partial";
+
+/// Findings of a backup that is whole all the same: what the store had lost before, and notes that are made anew.
+const HARMLESS: [&str; 2] = ["tail-lost", check::READING_DAMAGED];
 
 /// A copy that was made.
 #[derive(Clone, Debug)]
@@ -54,6 +57,7 @@ impl SqliteStore {
     ///
     /// Others may write meanwhile; what they write is not in it. The file appears complete and durable, or not at all,
     /// and one that is there is never overwritten. Until the copy stands, the write-ahead log is not shortened.
+    /// What is due to be removed for good is copied too: whoever does not want that calls [`Store::purge`] before.
     pub fn back_up(&self, to: &Path, progress: Progress) -> Result<BackedUp> {
         if to.try_exists().map_err(Error::io("look for", to))? {
             return Err(Error::Refused { reason: format!("{} is there already", to.display()) });
@@ -76,8 +80,9 @@ impl SqliteStore {
 /// Puts a copy in the place of the store in this folder, or makes one of it where there is none.
 ///
 /// The copy is copied beside the store, brought to this program's version and read whole before anything else happens;
-/// one with damage is refused. What was there is kept in a file beside it. A new epoch starts, so that every index and
-/// cursor notices. What was forgotten since the copy was made stays forgotten.
+/// one with damage is refused, and so is a file that is no copy of a store. What was there is kept in a file beside it.
+/// A new epoch starts, so that every index and cursor notices. What was forgotten since the copy was made stays
+/// forgotten.
 pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -> Result<Restored> {
     if !fs::metadata(from).map_err(Error::io("read", from))?.is_file() {
         return Err(Error::Refused { reason: format!("{} is no file", from.display()) });
@@ -87,10 +92,11 @@ pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -
     {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(from, flags).map_err(Error::sqlite("open the backup"))?;
+        schema::must_be_a_copy(&source, from)?;
         copy_database(&source, &work.path.join(DATABASE_FILE), progress)?;
     }
     let (copied, findings) = verified(&work.path, progress)?;
-    if let Some(finding) = findings.iter().find(|finding| finding.code != "tail-lost") {
+    if let Some(finding) = findings.iter().find(|finding| !HARMLESS.contains(&finding.code)) {
         let reason = format!("the backup is damaged, and nothing was changed: {}", finding.what);
         return Err(Error::Refused { reason });
     }
@@ -98,20 +104,22 @@ pub fn restore(folder: &Path, from: &Path, now: Timestamp, progress: Progress) -
     let is_there = live.try_exists().map_err(Error::io("look for", &live))?;
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let mut still_forgotten = 0;
+    let noted = head::read(folder).map_or(0, |noted| noted.epoch);
     if !is_there {
-        new_epoch(&work.path, copied.epoch + 1, None)?;
+        new_epoch(&work.path, copied.epoch.max(noted) + 1, None)?;
         take_place(folder, &work.path)?;
         let position = SqliteStore::open(folder)?.head()?;
         head::note(folder, &position);
         return Ok(Restored { position, kept: None, still_forgotten });
     }
-    let noted = head::read(folder).map_or(0, |noted| noted.epoch);
     let current = SqliteStore::open(folder);
     // A store that cannot be kept as a store is kept byte for byte. That is for one that is damaged: where the disk is
     // full or the copy was stopped, nothing was changed, and that is the answer.
     let whole = match &current {
         Err(_) => None,
         Ok(store) => {
+            // What nobody can bring back any more is not kept either. A store that cannot be written is kept as it is.
+            while store.purge(now).is_ok_and(|purged| purged > 0) {}
             let kept = free_name(folder, &format!("kept-{stamp}"), ".db");
             match store.back_up(&kept, progress) {
                 Ok(backed_up) => Some((store, kept, backed_up)),

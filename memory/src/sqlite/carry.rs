@@ -1,10 +1,12 @@
 //! What an export carries out of a store, and an import into one.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::edit::{self, open, save};
 use super::put::{self, Place};
-use super::row::{self, COLUMNS, RawRow, from_ms, to_ms};
+use super::row::{self, COLUMNS, RawRow, to_ms};
 use super::writer::Writing;
 use super::{SqliteStore, codec, trials};
 use crate::change::ChangeKind;
@@ -12,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::export::{Carried, Reset, Run, Tombstone};
 use crate::id::RecordId;
 use crate::intake::{Admitted, NAME_BYTES_MAX, clean_name};
-use crate::record::Outcome;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::store::{EXPOSURE_TEXT_BYTES_MAX, Exposure, Forgotten, Store};
@@ -141,31 +142,7 @@ impl SqliteStore {
 
     /// How each run ended, in the order of their names.
     pub fn carry_runs(&self) -> Result<Vec<Run>> {
-        let doing = "read the runs";
-        self.read(|reader| {
-            let mut select = reader
-                .connection
-                .prepare_cached("SELECT run, outcome, reason, at_ms, checksum FROM runs ORDER BY run")
-                .map_err(Error::sqlite(doing))?;
-            let mut rows = select.query([]).map_err(Error::sqlite(doing))?;
-            let mut runs = Vec::new();
-            while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
-                let read = || -> rusqlite::Result<(String, u8, Option<String>, i64, i64)> {
-                    Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?, columns.get(3)?, columns.get(4)?))
-                };
-                let (run, outcome, reason, at_ms, checksum) = match read() {
-                    Ok(run) => run,
-                    Err(error) if row::is_damage(&error) => continue,
-                    Err(source) => return Err(Error::Sqlite { doing, source }),
-                };
-                let fits = trials::run_checksum(&run, outcome, reason.as_deref(), at_ms) == checksum;
-                match (Outcome::from_code(outcome), from_ms(at_ms)) {
-                    (Some(outcome), Some(at)) if fits => runs.push(Run { run, outcome, reason, at }),
-                    _ => tracing::warn!(run, "the end of a run does not fit its checksum"),
-                }
-            }
-            Ok(runs)
-        })
+        self.read(|reader| trials::runs(&reader.connection))
     }
 
     /// Takes these in, in order, in one transaction, and answers what became of each. `dry_run` undoes all of it.
@@ -177,9 +154,13 @@ impl SqliteStore {
         };
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let written = self.write(move |writing| {
-            let mut exposures: std::collections::HashSet<String> = known.iter().map(exposure_text).collect();
-            let became: Vec<Became> =
-                carries.into_iter().map(|carry| take_in(writing, carry, &mut exposures)).collect::<Result<_>>()?;
+            let mut exposures: HashSet<String> = known.iter().map(exposure_text).collect();
+            let mut buried = HashSet::new();
+            let became: Vec<Became> = carries
+                .into_iter()
+                .map(|carry| take_in(writing, carry, &mut exposures, &mut buried))
+                .collect::<Result<_>>()?;
+            put::empty_sessions(writing.connection(), buried)?;
             let _ = tell.send(became);
             if dry_run { Err(Error::Refused { reason: "a dry run writes nothing".to_owned() }) } else { Ok(()) }
         });
@@ -223,7 +204,13 @@ impl super::Reader {
     }
 }
 
-fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collections::HashSet<String>) -> Result<Became> {
+/// Takes one thing in. `exposures` are those that are there; a session joins `buried` when a record of it lost its text.
+fn take_in(
+    writing: &mut Writing,
+    carry: CarryIn,
+    exposures: &mut HashSet<String>,
+    buried: &mut HashSet<i64>,
+) -> Result<Became> {
     Ok(match carry {
         CarryIn::Session(session) => {
             if put::put_session(writing, session)? {
@@ -246,16 +233,25 @@ fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collectio
                     Became::Known { .. } => Became::Known { id, here },
                     other => other,
                 },
-                None => {
-                    put::add(writing, &place, record, forgotten)?;
-                    Became::Added
-                }
+                None => match put::must_be_replaceable(writing, &record) {
+                    Ok(()) => {
+                        put::add(writing, &place, record, forgotten)?;
+                        Became::Added
+                    }
+                    Err(error @ Error::ReadOnlyScope { .. }) => Became::Refused(error.to_string()),
+                    Err(error) => return Err(error),
+                },
             }
         }
-        CarryIn::Tombstone(tombstone) => bury(writing, tombstone)?,
+        CarryIn::Tombstone(tombstone) => bury(writing, tombstone, buried)?,
         CarryIn::Exposure(exposure) => {
             // Compared as it would be stored.
-            let exposure = trials::clean(exposure);
+            let mut exposure = trials::clean(exposure);
+            if put::was_purged(writing.connection(), &exposure.run)? {
+                // What was asked in a session that is gone for good is not learned again.
+                exposure.query.clear();
+                exposure.task = None;
+            }
             if !exposures.insert(exposure_text(&exposure)) {
                 return Ok(Became::Nothing);
             }
@@ -278,7 +274,9 @@ fn take_in(writing: &mut Writing, carry: CarryIn, exposures: &mut std::collectio
             if run.run.trim().is_empty() || run_bytes > limit {
                 return Ok(Became::Refused(format!("a run's id is empty or longer than {limit} bytes")));
             }
-            trials::note_run(writing, &run.run, run.outcome, run.reason.as_deref(), to_ms(run.at))?;
+            let gone = put::was_purged(writing.connection(), &clean_name(&run.run))?;
+            let reason = run.reason.as_deref().filter(|_| !gone);
+            trials::note_run(writing, &run.run, run.outcome, reason, to_ms(run.at))?;
             Became::Run
         }
         CarryIn::Reset(reset) => {
@@ -320,6 +318,9 @@ fn meet(
     let known = Became::Known { id: here, here };
     let Some(stored) = stored else { return Ok(known) };
     match forgotten {
+        Some(_) if stored.forgotten.is_none() && writing.must_be_writable(&stored.record.scope).is_err() => {
+            Ok(Became::Refused(format!("the scope {} is read-only here", stored.record.scope)))
+        }
         Some(forgotten) if stored.forgotten.is_none() => {
             raw.deleted_at_ms = Some(to_ms(forgotten.deleted_at));
             raw.undo_until_ms = Some(to_ms(forgotten.undo_until));
@@ -332,7 +333,7 @@ fn meet(
 }
 
 /// Takes in what is left of a record.
-fn bury(writing: &mut Writing, mut tombstone: Tombstone) -> Result<Became> {
+fn bury(writing: &mut Writing, mut tombstone: Tombstone, buried: &mut HashSet<i64>) -> Result<Became> {
     // Named as the record that it stands for was.
     let names = [&mut tombstone.session, &mut tombstone.key].into_iter().flatten();
     names.chain([&mut tombstone.source]).for_each(|name| *name = clean_name(name).into_owned());
@@ -350,8 +351,12 @@ fn bury(writing: &mut Writing, mut tombstone: Tombstone) -> Result<Became> {
             Err(error) => return Err(error),
         };
         let Some(stored) = stored else { return Ok(Became::Known { id, here }) };
+        if writing.must_be_writable(&stored.record.scope).is_err() {
+            return Ok(Became::Refused(format!("the scope {} is read-only here", stored.record.scope)));
+        }
         raw.deleted_at_ms = Some(to_ms(tombstone.forgotten.deleted_at));
         raw.undo_until_ms = Some(to_ms(tombstone.forgotten.undo_until));
+        buried.extend(raw.session);
         edit::empty(writing, raw, &stored)?;
         return Ok(Became::Forgotten);
     }

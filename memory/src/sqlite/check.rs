@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::put::parse_session;
 use super::row::is_damage;
-use super::{SqliteStore, fold, read, repeats};
+use super::{SqliteStore, fold, read, readings, repeats, trials};
 use crate::change::{CHAIN_START, ChangeKind, chain_next};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
@@ -39,6 +40,9 @@ pub(super) fn check(store: &SqliteStore, progress: &mut dyn FnMut(u64, u64) -> b
     let ids = check_rows(store, rows_all, &mut |done| progress(done, total), &mut findings)?;
     let Some(ids) = ids else { return Ok(findings) };
     check_log(store, &ids, &mut |done| progress(rows_all + done, total), &mut findings)?;
+    for table in BESIDE {
+        check_table(store, table, &mut findings)?;
+    }
     if let Some(what) = store.read(|reader| repeats::check(&reader.connection))? {
         let hint = "export the store and import it into a new one, or restore a backup".to_owned();
         findings.push(Finding { code: "repeats-damaged", what, hint });
@@ -197,6 +201,117 @@ fn check_log(
         }
     }
     Ok(())
+}
+
+/// A table beside the records whose rows carry checksums.
+struct Table {
+    /// Selects what `fits` wants to see of each row, and last what names it, in an order that stays.
+    select: &'static str,
+    /// Whether a row fits its checksum and can be read.
+    fits: fn(&rusqlite::Row) -> rusqlite::Result<bool>,
+    /// What a row is called.
+    noun: &'static str,
+    code: &'static str,
+    hint: &'static str,
+}
+
+/// The code of a note of how far a transcript was read that is damaged: nothing is lost with it.
+pub(super) const READING_DAMAGED: &str = "reading-damaged";
+
+/// What stands beside the records.
+const BESIDE: &[Table] = &[
+    Table {
+        select: "SELECT info, checksum, name FROM sessions ORDER BY number",
+        fits: |columns| Ok(parse_session(&columns.get::<_, String>(0)?, columns.get(1)?).is_some()),
+        noun: "session",
+        code: SESSION_DAMAGED,
+        hint: "it is not listed, its messages are; restore a backup",
+    },
+    Table {
+        select: "SELECT run, at_ms, query, records, checksum, task, holdout, run FROM exposures ORDER BY number",
+        fits: |columns| Ok(trials::exposure(columns)?.is_some()),
+        noun: "what was given to the run",
+        code: "exposure-damaged",
+        hint: "it is left out of audits and of credit; restore a backup where that matters",
+    },
+    Table {
+        select: "SELECT run, outcome, reason, at_ms, checksum, run FROM runs ORDER BY run",
+        fits: |columns| Ok(trials::run_end(columns)?.is_some()),
+        noun: "the end of the run",
+        code: "run-damaged",
+        hint: "it counts as not known; say again how the run ended, or restore a backup",
+    },
+    Table {
+        select: "SELECT record, at_ms, checksum, lower(hex(record)) FROM credit_resets ORDER BY record",
+        fits: |columns| Ok(trials::credit_reset(columns)?.is_some()),
+        noun: "where the credit starts anew of the record",
+        code: "credit-damaged",
+        hint: "all that happened counts for that record again; restore a backup where that matters",
+    },
+    Table {
+        select: "SELECT tool, path, scope, state, checksum, path FROM readings ORDER BY path, tool, scope",
+        fits: |columns| Ok(readings::from_columns(columns)?.is_some()),
+        noun: "how far a transcript was read:",
+        code: READING_DAMAGED,
+        hint: "import the transcript again: it is read from its start, which adds nothing twice",
+    },
+];
+
+/// The code of a session that is damaged.
+pub(crate) const SESSION_DAMAGED: &str = "session-damaged";
+
+impl SqliteStore {
+    /// The damaged rows beside the records, which an export has to leave out.
+    pub(crate) fn damaged_beside(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        // Notes of what was read are in no export.
+        for table in BESIDE.iter().filter(|table| table.code != READING_DAMAGED) {
+            check_table(self, table, &mut findings)?;
+        }
+        Ok(findings)
+    }
+}
+
+/// Reads every row of a table, some at a time. What others add meanwhile may be missed or seen twice.
+fn check_table(store: &SqliteStore, table: &Table, findings: &mut Vec<Finding>) -> Result<()> {
+    let doing = "check what stands beside the records";
+    let finding = |what: String| Finding { code: table.code, what, hint: table.hint.to_owned() };
+    let mut done = 0;
+    loop {
+        let seen = store.read(|reader| {
+            let sql = format!("{} LIMIT {BATCH} OFFSET {done}", table.select);
+            let mut select = reader.connection.prepare(&sql).map_err(Error::sqlite(doing))?;
+            let last = select.column_count() - 1;
+            let mut rows = select.query([]).map_err(Error::sqlite(doing))?;
+            let mut seen = 0;
+            loop {
+                let columns = match rows.next() {
+                    Ok(Some(columns)) => columns,
+                    Ok(None) => return Ok(seen),
+                    Err(error) if is_damage(&error) => {
+                        findings.push(finding(format!("{} cannot be read: {error}", table.noun)));
+                        // The rest of the table lies behind it.
+                        return Ok(0);
+                    }
+                    Err(source) => return Err(Error::Sqlite { doing, source }),
+                };
+                seen += 1;
+                let reason = match (table.fits)(columns) {
+                    Ok(true) => continue,
+                    Ok(false) => "it does not fit its checksum".to_owned(),
+                    Err(error) if is_damage(&error) => error.to_string(),
+                    Err(source) => return Err(Error::Sqlite { doing, source }),
+                };
+                // Quoted: what stands in a damaged row may be anything.
+                let name: String = columns.get(last).unwrap_or_default();
+                findings.push(finding(format!("{} {name:?} is damaged: {reason}", table.noun)));
+            }
+        })?;
+        if seen < BATCH {
+            return Ok(());
+        }
+        done += seen;
+    }
 }
 
 /// SQLite's own check of its pages.

@@ -165,9 +165,7 @@ pub(super) fn purge(writing: &mut Writing, now: Timestamp) -> Result<usize> {
         empty(writing, raw, &stored)?;
         purged += 1;
     }
-    for session in sessions {
-        put::empty_session(writing.connection(), session)?;
-    }
+    put::empty_sessions(writing.connection(), sessions)?;
     Ok(purged)
 }
 

@@ -53,8 +53,11 @@ pub(super) fn read(folder: &Path) -> Option<Position> {
 
 /// Compares the note with the log. When the log lacks what was noted, a new epoch starts, so that no
 /// index takes its position for one of this log, and the loss is written down.
+///
+/// Where the whole database was lost, the note is of a store with another name than the one that was made in its place.
+/// Of a store that has changes of its own it says nothing.
 pub(super) fn look_after(connection: &mut Connection, store: StoreId, noted: Option<Position>) -> Result<()> {
-    let Some(noted) = noted.filter(|noted| noted.store == store) else { return Ok(()) };
+    let Some(noted) = noted else { return Ok(()) };
     if !is_lost(connection, store, &noted)? {
         return Ok(());
     }
@@ -79,6 +82,10 @@ pub(super) fn look_after(connection: &mut Connection, store: StoreId, noted: Opt
 
 fn is_lost(connection: &Connection, store: StoreId, noted: &Position) -> Result<bool> {
     let head = read::head(connection, store)?;
+    if noted.store != store {
+        // A later epoch says that this was noticed before, or that a backup was restored.
+        return Ok(noted.seq > 0 && head.seq == 0 && head.epoch <= noted.epoch);
+    }
     if head.epoch != noted.epoch {
         return Ok(head.epoch < noted.epoch);
     }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::repeats;
 use super::row::{Key, RawRow, provenance, to_ms};
 use super::trials;
 use super::writer::Writing;
+use super::{readings, repeats};
 use crate::change::ChangeKind;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
@@ -93,6 +93,7 @@ pub(super) fn put(writing: &mut Writing, records: Vec<Admitted>) -> Result<Vec<P
 
 fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
     writing.must_be_writable(&record.scope)?;
+    must_be_replaceable(writing, &record)?;
     let place = Place::of(writing, &record.scope, &record.source, record.session.as_deref(), record.key.as_deref())?;
     if let Some(known) = place.known(writing.connection(), record.key.as_deref())? {
         return Ok(Put::Known(known));
@@ -101,6 +102,23 @@ fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
     trials::told_by(writing, &record)?;
     add(writing, &place, record, None)?;
     Ok(Put::Added(id))
+}
+
+/// Refuses a record that takes the place of one in a scope that nothing is written to: the older one would be gone from
+/// answers as if it had been changed there.
+pub(super) fn must_be_replaceable(writing: &Writing, record: &Record) -> Result<()> {
+    let Some(older) = record.replaces else { return Ok(()) };
+    let scope: Option<String> = writing
+        .connection()
+        .prepare_cached(
+            "SELECT scopes.name FROM records JOIN scopes ON scopes.number = records.scope WHERE records.id = ?1",
+        )
+        .and_then(|mut select| select.query_row([older.as_bytes()], |columns| columns.get(0)).optional())
+        .map_err(Error::sqlite("look for what a record replaces"))?;
+    match scope.map(|scope| Scope::parse(&scope)) {
+        Some(Ok(scope)) => writing.must_be_writable(&scope),
+        _ => Ok(()),
+    }
 }
 
 /// Where a record belongs: the numbers of its names, and the fingerprint of its provenance.
@@ -282,11 +300,54 @@ fn is_purged(connection: &Connection, number: i64) -> Result<bool> {
         .map_err(Error::sqlite("look at a session"))
 }
 
-/// Removes what is known of a session whose records are all gone for good.
-pub(super) fn empty_session(connection: &Connection, number: i64) -> Result<()> {
-    if !is_purged(connection, number)? {
-        return Ok(());
+/// Whether some session of this name had records and lost all their texts.
+pub(super) fn was_purged(connection: &Connection, name: &str) -> Result<bool> {
+    let numbers: Vec<i64> = connection
+        .prepare_cached("SELECT number FROM sessions WHERE name = ?1")
+        .and_then(|mut select| select.query_map([name], |columns| columns.get(0))?.collect())
+        .map_err(Error::sqlite("look at a session"))?;
+    for number in numbers {
+        if is_purged(connection, number)? {
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// A session without what is known of it, where its records are all gone for good.
+pub(super) fn without_words(connection: &Connection, session: Session) -> Result<Session> {
+    let number: Option<i64> = connection
+        .prepare_cached(
+            "SELECT sessions.number FROM sessions
+             JOIN sources ON sources.number = sessions.source JOIN scopes ON scopes.number = sessions.scope
+             WHERE sessions.name = ?1 AND sources.name = ?2 AND scopes.name = ?3",
+        )
+        .and_then(|mut select| {
+            let name = params![session.id, session.source, session.scope.path()];
+            select.query_row(name, |columns| columns.get(0)).optional()
+        })
+        .map_err(Error::sqlite("look for a session"))?;
+    match number {
+        Some(number) if is_purged(connection, number)? => Ok(Session::new(session.source, session.id, session.scope)),
+        _ => Ok(session),
+    }
+}
+
+/// Removes what is known of those of these sessions whose records are all gone for good: their titles, what was asked
+/// for them and why they ended so, and what is noted of them for reading their transcripts on.
+pub(super) fn empty_sessions(connection: &Connection, numbers: impl IntoIterator<Item = i64>) -> Result<()> {
+    let mut emptied = false;
+    for number in numbers {
+        if is_purged(connection, number)? {
+            empty_session(connection, number)?;
+            emptied = true;
+        }
+    }
+    // Looked through once for all of them: there is a note for each transcript that was ever read.
+    if emptied { readings::empty_sessions(connection) } else { Ok(()) }
+}
+
+fn empty_session(connection: &Connection, number: i64) -> Result<()> {
     let doing = "empty a session";
     let (name, source, scope): (String, String, String) = connection
         .query_row(
@@ -297,6 +358,8 @@ pub(super) fn empty_session(connection: &Connection, number: i64) -> Result<()> 
             |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)),
         )
         .map_err(Error::sqlite(doing))?;
+    // A run has the name of its session.
+    trials::empty_runs_of(connection, &name)?;
     let Ok(scope) = Scope::parse(&scope) else { return Ok(()) };
     let (info, checksum) = session_info(&Session::new(source, name, scope));
     connection
@@ -327,7 +390,10 @@ fn find_session(connection: &Connection, key: &(String, i64, i64)) -> Result<Opt
             .prepare_cached(
                 "SELECT number, info, checksum FROM sessions WHERE name = ?1 AND source = ?2 AND scope = ?3",
             )?
-            .query_row(params![key.0, key.1, key.2], |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)))
+            .query_row(params![key.0, key.1, key.2], |columns| {
+                // What is not even text fits no checksum.
+                Ok((columns.get(0)?, columns.get(1).unwrap_or_default(), columns.get(2).unwrap_or_default()))
+            })
             .optional()
     };
     let found = find().map_err(Error::sqlite("look for a session"))?;

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::put::parse_session;
-use super::row::{COLUMNS, to_ms};
+use super::row::{COLUMNS, is_damage, to_ms};
 use super::{Reader, fold};
 use crate::change::{CHAIN_START, ChainHash, Change, ChangeKind, Position, Seq};
 use crate::error::{Error, Result};
@@ -67,8 +67,11 @@ pub(super) fn changes(connection: &Connection, store: StoreId, after: Seq, limit
     while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
         let change = change(columns).map_err(Error::sqlite(doing))?;
         if change.seq != expected {
-            let reason = format!("the change log jumps from {} to {}", expected - 1, change.seq);
-            return Err(Error::Damaged { row: change.row.0, id: None, reason });
+            if changes.is_empty() {
+                return Err(Error::Folded { after, first: change.seq });
+            }
+            // What is before a gap is told first; the next call meets it.
+            break;
         }
         expected += 1;
         changes.push(change);
@@ -311,11 +314,14 @@ fn session_entries(
     while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
         let read =
             || -> rusqlite::Result<(i64, String, i64)> { Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)) };
-        let (number, info, checksum) = read().map_err(Error::sqlite(doing))?;
-        match parse_session(&info, checksum) {
-            Some(session) if allows(&session.scope) => found.push((number, session)),
-            Some(_) => {}
-            None => tracing::warn!(number, "a session's entry does not fit its checksum"),
+        match read() {
+            Ok((number, info, checksum)) => match parse_session(&info, checksum) {
+                Some(session) if allows(&session.scope) => found.push((number, session)),
+                Some(_) => {}
+                None => tracing::warn!(number, "a session's entry does not fit its checksum"),
+            },
+            Err(error) if is_damage(&error) => tracing::warn!(%error, "a session's entry cannot be read"),
+            Err(source) => return Err(Error::Sqlite { doing, source }),
         }
     }
     found.sort_by_key(|(number, session)| (std::cmp::Reverse(session.started_at), std::cmp::Reverse(*number)));

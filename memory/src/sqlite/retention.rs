@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
-use super::SqliteStore;
+use super::{SqliteStore, edit};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::record::{Body, Kind, Record};
@@ -52,6 +52,11 @@ impl SqliteStore {
         Ok(over)
     }
 
+    /// Whether a text is due to be removed for good, which [`Store::purge`] does.
+    pub fn is_due(&self, now: Timestamp) -> Result<bool> {
+        self.read(|reader| Ok(!edit::due(&reader.connection, now)?.is_empty()))
+    }
+
     /// Forgets these records and what was derived from them, in parts; answers how many were live before.
     pub fn forget_with_derived(&self, ids: &[RecordId], undo_until: Timestamp) -> Result<usize> {
         let derived = self.derived_from(ids)?;
@@ -63,7 +68,7 @@ impl SqliteStore {
     }
 
     /// The live records that were derived from these: the episodes of their sessions, and the lessons drawn from any of
-    /// them. None of the given ones is named again.
+    /// them. None of the given ones is named again. Those of read-only scopes are left alone.
     pub fn derived_from(&self, ids: &[RecordId]) -> Result<Vec<RecordId>> {
         let given: HashSet<RecordId> = ids.iter().copied().collect();
         let mut derived = Vec::new();
@@ -108,6 +113,7 @@ impl SqliteStore {
             self.each(&mut filter, &mut |_, record| {
                 if let Body::Lesson(lesson) = &record.body
                     && !gone.contains(&record.id)
+                    && !self.is_read_only(&record.scope)
                     && lesson.evidence.iter().any(|id| gone.contains(id))
                 {
                     more.push(record.id);

@@ -196,6 +196,8 @@ pub(super) fn version(connection: &Connection) -> Result<u32> {
 
 fn migrate(connection: &mut Connection, folder: &Path) -> Result<()> {
     let doing = "bring the store's schema up to date";
+    let before = version(connection)?;
+    must_be_ours(connection, before, folder)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(Error::sqlite("switch the store to write-ahead logging"))?;
@@ -208,17 +210,73 @@ fn migrate(connection: &mut Connection, folder: &Path) -> Result<()> {
         other => Error::Refused { reason: format!("cannot {doing}: {other}") },
     })?;
     // A store that holds something and has lost its name is damaged, and gets no other.
-    if !is_unfinished(connection)? {
-        return Ok(());
+    let unfinished = is_unfinished(connection)?;
+    if unfinished {
+        let mut set_up = || -> rusqlite::Result<()> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let id = StoreId::new();
+            transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [id.as_bytes()])?;
+            transaction.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', 1)", [])?;
+            transaction.commit()
+        };
+        set_up().map_err(Error::sqlite("name the new store"))?;
     }
-    let mut set_up = || -> rusqlite::Result<()> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let id = StoreId::new();
-        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [id.as_bytes()])?;
-        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', 1)", [])?;
-        transaction.commit()
+    if unfinished || before < SUPPORTED {
+        // A name that stands in the write-ahead log alone is lost with it. The store that is then made in its place has
+        // another, and what the head file says would be of a stranger.
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(Error::sqlite("make the store's name durable"))?;
+    }
+    Ok(())
+}
+
+/// Refuses a database that is not a store, before anything in it is changed.
+///
+/// A store is made in one transaction: what is left of one whose making was interrupted has no table at all, or has all
+/// of them and its version.
+fn must_be_ours(connection: &Connection, version: u32, folder: &Path) -> Result<()> {
+    let path = folder.join(DATABASE_FILE);
+    let refused = |what: &str| Err(Error::Refused { reason: format!("{} {what}", path.display()) });
+    let (tables, ours) = tables(connection)?;
+    match version {
+        0 if tables == 0 => Ok(()),
+        0 if ours => refused("has lost the version of its schema: restore a backup"),
+        _ if ours => Ok(()),
+        _ => refused("is a database of another program: it was not changed"),
+    }
+}
+
+/// How many tables and indexes a database has, and whether those of a store are among them.
+fn tables(connection: &Connection) -> Result<(i64, bool)> {
+    let query = "SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('meta', 'records', 'changes')) = 3
+        FROM sqlite_schema";
+    connection
+        .query_row(query, [], |columns| Ok((columns.get(0)?, columns.get(1)?)))
+        .map_err(Error::sqlite("look what a database holds"))
+}
+
+/// Refuses a database that is no copy of a store: a file that is empty, or another program's. It would be taken for a
+/// store that holds nothing. `path` is what it is called in the error.
+pub(super) fn must_be_a_copy(connection: &Connection, path: &Path) -> Result<()> {
+    let refused = |what: &str| {
+        let reason = format!("{} is no backup of a store: {what}; nothing was changed", path.display());
+        Err(Error::Refused { reason })
     };
-    set_up().map_err(Error::sqlite("name the new store"))
+    let (tables, ours) = match tables(connection) {
+        Ok(found) => found,
+        Err(Error::Sqlite { source, .. }) if source.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            return refused("it is no SQLite database");
+        }
+        Err(error) => return Err(error),
+    };
+    match () {
+        () if tables == 0 => refused("it is empty"),
+        () if !ours => refused("it is a database of another program"),
+        () if version(connection)? == 0 => refused("it does not say the version of its schema"),
+        () if store_id(connection)?.is_none() => refused("it does not say which store it is a copy of"),
+        () => Ok(()),
+    }
 }
 
 /// Whether this is a store that nothing was written to and that lacks its name or its epoch.

@@ -7,8 +7,10 @@ use rusqlite::{Connection, params};
 use super::codec::{Encoder, OWN_FIRST};
 use super::edit::{open, save};
 use super::put::{parse_session, session_info, tags_json};
+use super::readings;
 use super::repeats;
 use super::row::{COLUMNS, RawRow};
+use super::scopes;
 use super::trials::{exposure_checksum, run_checksum};
 use super::writer::Writing;
 use super::{SqliteStore, schema};
@@ -33,6 +35,10 @@ pub struct Secrets {
     pub records: Vec<(RecordId, BTreeMap<&'static str, usize>)>,
     /// Sessions whose title or other name holds one.
     pub sessions: u64,
+    /// Scopes whose name holds one.
+    pub scopes: u64,
+    /// Notes of how far a transcript was read whose place holds one.
+    pub readings: u64,
     /// Queries of past injections that hold one.
     pub queries: u64,
     /// Reasons why a run ended as it did that hold one.
@@ -46,7 +52,7 @@ pub struct Secrets {
 impl Secrets {
     /// Whether nothing was found.
     pub fn is_none(&self) -> bool {
-        let others = self.sessions + self.queries + self.reasons;
+        let others = self.sessions + self.scopes + self.readings + self.queries + self.reasons;
         self.records.is_empty() && others == 0 && self.dictionaries.is_empty()
     }
 }
@@ -96,6 +102,8 @@ impl SqliteStore {
         self.read(|reader| {
             let connection = &reader.connection;
             found.sessions = dirty_sessions(connection, &intake)?.len() as u64;
+            found.scopes = scopes::dirty(connection)?.len() as u64;
+            found.readings = readings::dirty(connection, redactor)?.len() as u64;
             found.queries = dirty_texts(connection, QUERIES, redactor)?.len() as u64;
             found.reasons = dirty_texts(connection, REASONS, redactor)?.len() as u64;
             found.dictionaries = dirty_dictionaries(connection, redactor)?;
@@ -123,10 +131,21 @@ impl SqliteStore {
                 return Ok(());
             }
         }
+        for (number, scope) in self.read(|reader| scopes::dirty(&reader.connection))? {
+            let mut after = Some(0);
+            while let Some(row) = after {
+                let scope = scope.clone();
+                after = self.write(move |writing| scopes::move_some(writing, number, &scope, row, WRITE_BATCH))?;
+                if !progress(done, all) {
+                    return Ok(());
+                }
+            }
+        }
         let redactor = redactor.clone();
         self.write(move |writing| {
             let intake = Intake::with(redactor.clone());
             clean_sessions(writing.connection(), &intake)?;
+            readings::clean(writing.connection(), &redactor)?;
             clean_queries(writing.connection(), &redactor)?;
             clean_reasons(writing.connection(), &redactor)
         })?;

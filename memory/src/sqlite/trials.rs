@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::row::{from_ms, is_damage, to_ms};
 use super::writer::Writing;
 use crate::error::{Error, Result};
+use crate::export::Run;
 use crate::id::RecordId;
 use crate::intake::clean_name;
 use crate::record::{Body, Outcome, Record};
@@ -174,6 +175,71 @@ pub(super) fn version(connection: &Connection) -> Result<u64> {
     Ok(found.unwrap_or(0) as u64)
 }
 
+/// Removes the words of a session's runs: the one of its name, and those of callers bound to a scope, which the service
+/// keeps as `name @scope`.
+pub(super) fn empty_runs_of(connection: &Connection, session: &str) -> Result<()> {
+    let select = "SELECT run FROM exposures WHERE run = ?1 OR substr(run, 1, length(?1) + 2) = ?1 || ' @'
+        UNION SELECT run FROM runs WHERE run = ?1 OR substr(run, 1, length(?1) + 2) = ?1 || ' @'";
+    let runs: Vec<String> = connection
+        .prepare_cached(select)
+        .and_then(|mut select| select.query_map([session], |columns| columns.get(0))?.collect())
+        .map_err(Error::sqlite("look for the runs of a session"))?;
+    runs.iter().try_for_each(|run| empty_run(connection, run))
+}
+
+/// Removes what a run says in words, what was asked for it and why it ended so: its session is gone for good.
+///
+/// A damaged row loses its words too, and stays damaged.
+fn empty_run(connection: &Connection, run: &str) -> Result<()> {
+    let doing = "remove the words of a run";
+    let select = || -> rusqlite::Result<Vec<(i64, Option<i64>)>> {
+        connection
+            .prepare_cached(
+                "SELECT run, at_ms, query, records, checksum, task, holdout, number FROM exposures
+                 WHERE run = ?1 AND (query <> '' OR task IS NOT NULL)",
+            )?
+            .query_map([run], |columns| {
+                let checksum = match exposure(columns) {
+                    Ok(Some(exposure)) => {
+                        let (at_ms, records) = (columns.get(1)?, columns.get::<_, Vec<u8>>(3)?);
+                        Some(exposure_checksum(run, at_ms, "", &records, None, exposure.holdout))
+                    }
+                    Ok(None) => None,
+                    Err(error) if is_damage(&error) => None,
+                    Err(error) => return Err(error),
+                };
+                Ok((columns.get(7)?, checksum))
+            })?
+            .collect()
+    };
+    let exposures = select().map_err(Error::sqlite(doing))?;
+    let mut removed = !exposures.is_empty();
+    for (number, checksum) in exposures {
+        connection
+            .prepare_cached(
+                "UPDATE exposures SET query = '', task = NULL, checksum = coalesce(?2, checksum) WHERE number = ?1",
+            )
+            .and_then(|mut update| update.execute(params![number, checksum]))
+            .map_err(Error::sqlite(doing))?;
+    }
+    let select = "SELECT run, outcome, reason, at_ms, checksum FROM runs WHERE run = ?1 AND reason IS NOT NULL";
+    let found = connection.prepare_cached(select).and_then(|mut select| select.query_row([run], run_end).optional());
+    let checksum = match found {
+        Ok(None) => return if removed { changed(connection) } else { Ok(()) },
+        Ok(Some(end)) => end.map(|end| run_checksum(run, end.outcome.code(), None, to_ms(end.at))),
+        Err(error) if is_damage(&error) => None,
+        Err(source) => return Err(Error::Sqlite { doing, source }),
+    };
+    removed |= connection
+        .execute(
+            "UPDATE runs SET reason = NULL, checksum = coalesce(?2, checksum) WHERE run = ?1",
+            params![run, checksum],
+        )
+        .map_err(Error::sqlite(doing))?
+        > 0;
+    if removed { changed(connection) } else { Ok(()) }
+}
+
 /// The newest exposures, newest first; damaged rows are left out and logged.
 pub(super) fn exposures(connection: &Connection, limit: usize) -> Result<Vec<Exposure>> {
     let doing = "read the exposures";
@@ -182,36 +248,57 @@ pub(super) fn exposures(connection: &Connection, limit: usize) -> Result<Vec<Exp
             "SELECT run, at_ms, query, records, checksum, task, holdout FROM exposures ORDER BY number DESC LIMIT ?1",
         )
         .map_err(Error::sqlite(doing))?;
-    let mut rows = select.query([i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(Error::sqlite(doing))?;
-    let mut exposures = Vec::new();
-    while let Some(columns) = rows.next().map_err(Error::sqlite(doing))? {
-        type Columns = (String, i64, String, Vec<u8>, i64, Option<String>, bool);
-        let read = || -> rusqlite::Result<Columns> {
-            Ok((
-                columns.get(0)?,
-                columns.get(1)?,
-                columns.get(2)?,
-                columns.get(3)?,
-                columns.get(4)?,
-                columns.get(5)?,
-                columns.get(6)?,
-            ))
-        };
-        let (run, at_ms, query, records, checksum, task, holdout) = match read() {
-            Ok(row) => row,
-            Err(error) if is_damage(&error) => continue,
-            Err(source) => return Err(Error::Sqlite { doing, source }),
-        };
-        let fits = exposure_checksum(&run, at_ms, &query, &records, task.as_deref(), holdout) == checksum;
-        match from_ms(at_ms).filter(|_| fits) {
-            Some(at) => {
-                let ids = records.as_chunks::<16>().0.iter().map(|bytes| RecordId::from_bytes(*bytes));
-                exposures.push(Exposure { run, records: ids.collect(), at, query, task, holdout });
+    let rows = select.query([i64::try_from(limit).unwrap_or(i64::MAX)]).map_err(Error::sqlite(doing))?;
+    whole(rows, exposure).map_err(Error::sqlite(doing))
+}
+
+/// An exposure from its columns run, at_ms, query, records, checksum, task, holdout; `None` when it does not fit its
+/// checksum.
+pub(super) fn exposure(columns: &rusqlite::Row) -> rusqlite::Result<Option<Exposure>> {
+    let (run, at_ms, query): (String, i64, String) = (columns.get(0)?, columns.get(1)?, columns.get(2)?);
+    let (records, checksum): (Vec<u8>, i64) = (columns.get(3)?, columns.get(4)?);
+    let (task, holdout): (Option<String>, bool) = (columns.get(5)?, columns.get(6)?);
+    let fits = exposure_checksum(&run, at_ms, &query, &records, task.as_deref(), holdout) == checksum;
+    Ok(from_ms(at_ms).filter(|_| fits).map(|at| {
+        let ids = records.as_chunks::<16>().0.iter().map(|bytes| RecordId::from_bytes(*bytes));
+        Exposure { run, records: ids.collect(), at, query, task, holdout }
+    }))
+}
+
+/// How a run ended from its columns run, outcome, reason, at_ms, checksum; `None` when it does not fit its checksum.
+pub(super) fn run_end(columns: &rusqlite::Row) -> rusqlite::Result<Option<Run>> {
+    let (run, code, reason): (String, u8, Option<String>) = (columns.get(0)?, columns.get(1)?, columns.get(2)?);
+    let (at_ms, checksum): (i64, i64) = (columns.get(3)?, columns.get(4)?);
+    let fits = run_checksum(&run, code, reason.as_deref(), at_ms) == checksum;
+    let known = Outcome::from_code(code).zip(from_ms(at_ms)).filter(|_| fits);
+    Ok(known.map(|(outcome, at)| Run { run, outcome, reason, at }))
+}
+
+/// Where a record's credit starts anew from its columns record, at_ms, checksum; `None` when it does not fit its
+/// checksum.
+pub(super) fn credit_reset(columns: &rusqlite::Row) -> rusqlite::Result<Option<(RecordId, Timestamp)>> {
+    let (id, at_ms, sum): ([u8; 16], i64, i64) = (columns.get(0)?, columns.get(1)?, columns.get(2)?);
+    let fits = checksum(&[&id, &at_ms.to_le_bytes()]) == sum;
+    Ok(from_ms(at_ms).filter(|_| fits).map(|at| (RecordId::from_bytes(id), at)))
+}
+
+/// What rows say that fit their checksums; the others are left out and logged.
+pub(super) fn whole<T>(
+    mut rows: rusqlite::Rows,
+    from_columns: fn(&rusqlite::Row) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut whole = Vec::new();
+    while let Some(columns) = rows.next()? {
+        match from_columns(columns) {
+            Ok(Some(said)) => whole.push(said),
+            Ok(None) => tracing::warn!("a row of what runs were given does not fit its checksum"),
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(%error, "a row of what runs were given cannot be read");
             }
-            None => tracing::warn!(run, "an exposure does not fit its checksum"),
+            Err(error) => return Err(error),
         }
     }
-    Ok(exposures)
+    Ok(whole)
 }
 
 /// The newest runs that were given something, oldest first.
@@ -264,25 +351,22 @@ pub(super) fn trials(connection: &Connection, limit: usize) -> Result<Vec<Trial>
 /// How a run ended; a damaged row says nothing and is logged.
 pub(super) fn ended(connection: &Connection, run: &str) -> Result<Option<(Outcome, Option<String>)>> {
     let doing = "read how runs ended";
-    let run = &*clean_name(run);
-    let found = connection
-        .prepare_cached("SELECT outcome, reason, at_ms, checksum FROM runs WHERE run = ?1")
-        .map_err(Error::sqlite(doing))?
-        .query_row([run], |columns| {
-            Ok((columns.get::<_, u8>(0)?, columns.get::<_, Option<String>>(1)?, columns.get(2)?, columns.get(3)?))
-        })
-        .optional();
-    let (code, reason, at_ms, checksum): (u8, Option<String>, i64, i64) = match found {
-        Ok(Some(row)) => row,
-        Ok(None) => return Ok(None),
-        Err(error) if is_damage(&error) => return Ok(None),
-        Err(source) => return Err(Error::Sqlite { doing, source }),
-    };
-    let outcome = Outcome::from_code(code).filter(|_| run_checksum(run, code, reason.as_deref(), at_ms) == checksum);
-    if outcome.is_none() {
-        tracing::warn!(run, "how a run ended does not fit its checksum");
-    }
-    Ok(outcome.map(|outcome| (outcome, reason)))
+    let mut select = connection
+        .prepare_cached("SELECT run, outcome, reason, at_ms, checksum FROM runs WHERE run = ?1")
+        .map_err(Error::sqlite(doing))?;
+    let rows = select.query([&*clean_name(run)]).map_err(Error::sqlite(doing))?;
+    let ends = whole(rows, run_end).map_err(Error::sqlite(doing))?;
+    Ok(ends.into_iter().next().map(|end| (end.outcome, end.reason)))
+}
+
+/// How each run ended, in the order of their names; damaged rows are left out and logged.
+pub(super) fn runs(connection: &Connection) -> Result<Vec<Run>> {
+    let doing = "read the runs";
+    let mut select = connection
+        .prepare_cached("SELECT run, outcome, reason, at_ms, checksum FROM runs ORDER BY run")
+        .map_err(Error::sqlite(doing))?;
+    let rows = select.query([]).map_err(Error::sqlite(doing))?;
+    whole(rows, run_end).map_err(Error::sqlite(doing))
 }
 
 /// From `at` on a record's credit starts anew.
@@ -298,17 +382,13 @@ pub(super) fn reset_credit(writing: &mut Writing, id: RecordId, at: Timestamp) -
     changed(connection)
 }
 
-/// Where records' credit starts anew.
+/// Where records' credit starts anew; damaged rows are left out and logged.
 pub(super) fn credit_resets(connection: &Connection) -> Result<Vec<(RecordId, Timestamp)>> {
     let doing = "read where credit starts anew";
     let mut select =
         connection.prepare_cached("SELECT record, at_ms, checksum FROM credit_resets").map_err(Error::sqlite(doing))?;
-    let rows: Vec<([u8; 16], i64, i64)> = select
-        .query_map([], |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)))
-        .and_then(Iterator::collect)
-        .map_err(Error::sqlite(doing))?;
-    let fitting = rows.into_iter().filter(|(id, at_ms, sum)| checksum(&[id, &at_ms.to_le_bytes()]) == *sum);
-    Ok(fitting.filter_map(|(id, at_ms, _)| Some((RecordId::from_bytes(id), from_ms(at_ms)?))).collect())
+    let rows = select.query([]).map_err(Error::sqlite(doing))?;
+    whole(rows, credit_reset).map_err(Error::sqlite(doing))
 }
 
 /// The share of runs that are given nothing.

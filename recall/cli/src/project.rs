@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harness_memory::Scope;
+use harness_memory::{Scope, scope};
 use sha2::{Digest, Sha256};
 
 /// The longest git file that is read: a configuration of thousands of lines.
 const GIT_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The longest name: with a dash and eight hex digits it fills one segment of a scope.
-const NAME_BYTES_MAX: usize = harness_memory::scope::SEGMENT_BYTES_MAX - 9;
+const NAME_BYTES_MAX: usize = scope::SEGMENT_BYTES_MAX - 9;
 
 /// The name of a project's own settings file.
 pub(crate) const SETTINGS_FILE: &str = ".harness.toml";
@@ -48,7 +48,10 @@ impl Project {
         let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
         let name: String = self.name.chars().take(NAME_BYTES_MAX).collect();
         let digits: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        user.child_named(&format!("{name}-{digits}"))
+        let whole = format!("{name}-{digits}");
+        // The digits, or the cut, can hide a secret's form: then they alone name the project.
+        let is_secret = scope::holds_secret(&self.name) && !scope::holds_secret(&whole);
+        user.child_named(&if is_secret { format!("redacted-{digits}") } else { whole })
     }
 }
 
@@ -142,6 +145,22 @@ mod tests {
         assert_eq!(Project::of(&root), Project { root: root.clone(), name: "笔记".into() });
         let long = Project { root, name: "n".repeat(300) };
         assert_eq!(long.scope(&Scope::root()).path().len(), 64);
+    }
+
+    #[test]
+    fn a_folder_named_by_a_secret_does_not_name_the_scope() {
+        let secrets = [
+            format!("gh{}_{}", 'p', "a".repeat(30) + "7q2Xz9"),
+            // The digits run into one, and the cut ends the other.
+            format!("AI{}Sy{}", "za", "Q7".repeat(16) + "z"),
+            format!("{} gh{}_{}", "x".repeat(30), 'p', "a".repeat(30) + "7q2Xz9"),
+        ];
+        for secret in secrets {
+            let project = Project { root: PathBuf::from("/srv").join(&secret), name: secret.clone() };
+            let scope = project.scope(&Scope::root());
+            assert!(scope.path().starts_with("redacted-"), "{scope}");
+            assert_eq!(scope, project.scope(&Scope::root()));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod answer;
 mod record;
 
 pub(crate) use answer::answer;
-pub(crate) use record::{message, record};
+pub(crate) use record::{flag, message, record, signs};
 
 /// Text for a terminal: line ends and tabs stay, every other control character is shown as a symbol.
 pub(crate) fn visible(text: &str) -> String {

@@ -20,7 +20,7 @@ pub(crate) mod listen;
 mod metrics;
 mod openapi;
 pub(crate) mod problem;
-mod query;
+pub(crate) mod query;
 mod routes;
 pub(crate) mod service;
 pub(crate) mod tokens;

@@ -95,6 +95,174 @@ async fn a_request_that_is_sent_again_adds_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_of_one_request_is_refused_to_another_and_nothing_is_kept() {
+    let server = Server::start();
+    let reused = (409, "idempotency-key-reused".to_owned());
+    let send = |method: Method, path: &str, key: &str, body: Value| {
+        server.ask(method, path).header("Idempotency-Key", key).json(&body).send()
+    };
+    let said = |texts: &[&str]| -> Value {
+        texts.iter().map(|text| json!({ "role": "user", "text": text })).collect::<Vec<_>>().into()
+    };
+    let path = "/v1/sessions/s/messages";
+    let first = good(send(Method::POST, path, "m1", said(&["aaa"])).await.unwrap()).await;
+    for other in [said(&["bbb", "ccc"]), said(&["aaa", "ccc"])] {
+        assert_eq!(problem(send(Method::POST, path, "m1", other).await.unwrap()).await, reused);
+    }
+    assert_eq!(server.home.messages(), 1, "a refused request leaves nothing behind");
+    let again = good(send(Method::POST, path, "m1", said(&["aaa"])).await.unwrap()).await;
+    assert_eq!(again["messages"][0]["id"], first["messages"][0]["id"]);
+
+    let note = |key: &'static str, text: &'static str| send(Method::POST, "/v1/notes", key, json!({ "text": text }));
+    let kept = good(note("n1", "the first note").await.unwrap()).await;
+    let episode = send(Method::POST, "/v1/episodes", "n1", json!({ "situation": "the first note" }));
+    assert_eq!(problem(episode.await.unwrap()).await, reused, "a note is no episode");
+    let other = server.note("another note").await;
+    let other = format!("/v1/records/{other}");
+    let corrected = send(Method::PATCH, &other, "n1", json!({ "text": "the first note" }));
+    assert_eq!(problem(corrected.await.unwrap()).await, reused, "a correction is no new note");
+
+    let own = format!("/v1/records/{}", kept["id"].as_str().unwrap());
+    good(server.ask(Method::DELETE, &own).send().await.unwrap()).await;
+    assert_eq!(problem(note("n1", "said since").await.unwrap()).await, reused, "what was forgotten said otherwise");
+    let again = good(note("n1", "the first note").await.unwrap()).await;
+    assert_eq!((&again["id"], &again["created"]), (&kept["id"], &false.into()));
+
+    let patch = |text: &'static str| send(Method::PATCH, &other, "p1", json!({ "text": text, "tags": ["t"] }));
+    let newer = good(patch("corrected").await.unwrap()).await;
+    assert_eq!(good(patch("corrected").await.unwrap()).await["id"], newer["id"]);
+    assert_eq!(problem(patch("corrected otherwise").await.unwrap()).await, (409, "replaced".into()));
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_changes_nothing() {
+    let server = Server::start();
+    let id = server.note("the API is at v2").await;
+    let path = format!("/v1/records/{id}");
+    for (body, code) in [
+        (json!({ "text": "v3", "outcome": "success" }), (409, "not-allowed")),
+        (json!({ "text": "v3", "reason": "so" }), (409, "not-allowed")),
+        (json!({ "text": "v3", "tags": [""] }), (422, "refused")),
+        (json!({ "pinned": true, "tags": [""] }), (422, "refused")),
+    ] {
+        let refused = server.ask(Method::PATCH, &path).json(&body).send().await.unwrap();
+        assert_eq!(problem(refused).await, (code.0, code.1.into()), "{body}");
+        let record = server.get(&path).await;
+        assert!(record["replaced_by"].is_null() && record["pinned"] != true, "{body}: {record}");
+    }
+    assert_eq!(server.home.notes().len(), 1);
+    let change = json!({ "text": "v3", "tags": ["api"], "pinned": true, "trust": "plain", "expires_at": "2100-01-01" });
+    let newer = good(server.ask(Method::PATCH, &path).json(&change).send().await.unwrap()).await;
+    assert_eq!(
+        (&newer["tags"], &newer["pinned"], &newer["trust"], &newer["expires_at"]),
+        (&json!(["api"]), &true.into(), &"plain".into(), &"2100-01-01T00:00:00Z".into())
+    );
+}
+
+#[tokio::test]
+async fn sessions_of_one_name_in_two_scopes_are_told_apart() {
+    let server = Server::start();
+    let made: Value = serde_json::from_str(&server.home.run(&["--json", "token", "new", "--scope", "eve"])).unwrap();
+    let eve = made["token"].as_str().unwrap();
+    let path = "/v1/sessions/run-1/messages";
+    let said = |text: &str| json!({ "role": "user", "text": text });
+    server.post(path, &said("mine")).await;
+    let posted = server.http.post(format!("{}{path}", server.url)).bearer_auth(eve).json(&said("hers"));
+    good(posted.send().await.unwrap()).await;
+    let text = |page: &Value| page["messages"][0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(text(&server.get(path).await), "mine", "another's name for a session does not stand in the way");
+    assert_eq!(text(&server.get(&format!("{path}?scope=%3Deve")).await), "hers");
+    let hers = server.http.get(format!("{}{path}", server.url)).bearer_auth(eve).send().await.unwrap();
+    assert_eq!(text(&good(hers).await), "hers");
+    let foreign = server.http.get(format!("{}{path}?scope=ana", server.url)).bearer_auth(eve).send().await.unwrap();
+    assert_eq!(problem(foreign).await, (404, "no-session".into()));
+    // Two of which neither is the caller's own.
+    server.post(path, &json!({ "messages": [said("his")], "scope": "bo" })).await;
+    let elsewhere = format!("{path}?scope=eve&scope=bo");
+    let unclear = server.ask(Method::GET, &elsewhere).send().await.unwrap();
+    assert_eq!(problem(unclear).await, (409, "ambiguous-session".into()));
+    let unclear = server.home.output(&["session", "show", "run-1"]);
+    let hint = String::from_utf8_lossy(&unclear.stderr).into_owned();
+    assert!(unclear.status.code() == Some(2) && hint.contains("--scope"), "{hint}");
+    assert!(server.home.run(&["session", "show", "run-1", "--scope", "bo"]).contains("his"));
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_is_not_claimed() {
+    let home = home::Home::new();
+    let folder = home.path().join("models/broken");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("harness-model.json"), "{}").unwrap();
+    let server = Server::start_on(home, &[]);
+    let patience = Instant::now() + Duration::from_secs(10);
+    let ready = loop {
+        let ready = server.ask(Method::GET, "/readyz").send().await.unwrap();
+        // Until the process that serves has begun to follow, nothing is known of the model.
+        if ready.status() != 200 || Instant::now() > patience {
+            break ready;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(ready.status(), 503);
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!((&ready["ready"], &ready["model"]), (&false.into(), &"broken".into()));
+    assert!(ready["model_error"].as_str().unwrap().contains("broken"), "{ready}");
+    let can = server.get("/v1/capabilities").await;
+    assert_eq!(can["modes"], json!(["text"]));
+    assert_eq!(can["model_error"], ready["model_error"]);
+    assert!(server.get("/v1/status").await["model_error"].is_string());
+    let id = server.note("text answers").await;
+    assert_eq!(server.found("answers").await, [id]);
+}
+
+#[tokio::test]
+async fn embeddings_are_asked_for_as_the_clients_of_openai_do() {
+    let server = Server::start();
+    let asked = json!({ "input": ["x"], "encoding_format": "base64" });
+    let answer = server.ask(Method::POST, "/v1/embeddings").json(&asked).send().await.unwrap();
+    // Understood; without a model there is nothing to answer with.
+    assert_eq!(problem(answer).await, (409, "no-model".into()));
+    let wrong = json!({ "input": ["x"], "encoding_format": "base85" });
+    let answer = server.ask(Method::POST, "/v1/embeddings").json(&wrong).send().await.unwrap();
+    assert_eq!(problem(answer).await, (400, "bad-request".into()));
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_a_problem_that_says_what() {
+    let server = Server::start();
+    for path in ["/v1/records/%ff", "/v1/records/%ff/versions", "/v1/sessions/%ff/messages"] {
+        let refused = server.ask(Method::GET, path).send().await.unwrap();
+        assert_eq!(problem(refused).await, (400, "bad-request".into()), "{path}");
+    }
+    for (path, body, named) in [
+        ("/v1/records", json!({ "kind": "note", "text": "x", "tag": ["a"] }), "tag"),
+        ("/v1/records", json!({ "kind": "episode", "situation": "x", "outcome": "success", "tool": [] }), "tool"),
+        (
+            "/v1/sessions/s/messages",
+            json!([{ "role": "user", "text": "x" }, { "role": "user" }]),
+            "message 2: missing field `text`",
+        ),
+        ("/v1/sessions/s/messages", json!({ "role": "nobody", "text": "x" }), "nobody"),
+        ("/v1/sessions/s/messages", json!({ "messages": [{ "role": "user", "text": "x" }], "tittle": "y" }), "tittle"),
+        ("/v1/sessions/s/messages", json!("x"), "a list of messages"),
+        ("/v1/episodes", json!({ "situation": "x", "tools": [{ "name": "bash" }] }), "missing field `tool`"),
+        ("/v1/embeddings", json!({ "input": 7 }), "`input` is a text"),
+    ] {
+        let refused = server.ask(Method::POST, path).json(&body).send().await.unwrap();
+        let said: Value = refused.json().await.unwrap();
+        assert_eq!(said["status"], 400, "{path} {body}: {said}");
+        assert!(said["detail"].as_str().unwrap().contains(named), "{path} {body}: {said}");
+    }
+    // An answer can be sent as it came.
+    let old = server.note("old").await;
+    server.post("/v1/notes", &json!({ "text": "new", "replaces": old })).await;
+    let mut shown = server.get(&format!("/v1/records/{old}")).await;
+    shown["id"] = json!("01890000-0000-7000-8000-000000000001");
+    assert!(shown["replaced_by"].is_string());
+    assert_eq!(server.post("/v1/records", &shown).await["id"], shown["id"]);
+}
+
+#[tokio::test]
 async fn a_note_is_corrected_tagged_pinned_forgotten_and_brought_back() {
     let server = Server::start();
     let old = server.note("the API is at v2").await;

@@ -86,6 +86,20 @@ fn a_client_is_bound_to_what_it_was_started_with() {
     assert_eq!(client.call("memory_save", json!({ "text": "kept with the shop" }))["scope"], "ana/shop");
     let refused = client.ask("tools/call", json!({ "name": "memory_forget", "arguments": { "ids": [other] } }));
     assert_eq!(refused["isError"], true);
+    let superseding = json!({ "text": "the pool of ana is mine", "replaces": other });
+    let refused = client.ask("tools/call", json!({ "name": "memory_save", "arguments": superseding }));
+    assert_eq!(refused["isError"], true, "what it may not read it does not supersede: {refused}");
+    let shown: Value = serde_json::from_str(&server.home.run(&["--json", "recall", "show", &other])).unwrap();
+    assert!(shown["replaced_by"].is_null(), "{shown}");
+    let own = found["hits"][0]["id"].clone();
+    client.call("memory_save", json!({ "text": "the pool of the shop is seventy", "replaces": own }));
+    let health = client.ask("resources/read", json!({ "uri": "harness://health" }));
+    let health: Value = serde_json::from_str(health["contents"][0]["text"].as_str().unwrap()).unwrap();
+    assert!(health["store"].is_null() && health["indexes"].is_array(), "{health}");
+    // Forgotten or not there: of another's record both look the same.
+    server.home.run(&["forget", &other]);
+    let missing = client.call("memory_get", json!({ "ids": [other] }));
+    assert!(missing["missing"][0]["reason"].as_str().unwrap().contains("no record"), "{missing}");
     let mut reader = Client::start(&server.home, &["--read-only"]);
     let refused = reader.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": "x" } }));
     assert_eq!(refused["isError"], true);
@@ -110,6 +124,54 @@ fn answers_stay_within_their_tokens_and_are_never_stored_as_something_new() {
     assert!(harness_recall::tokens::at_most(text) < 900, "{text}");
     let again = client.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": text } }));
     assert_eq!(again["isError"], true, "what was recalled is nothing new");
+}
+
+#[test]
+fn a_long_record_is_read_to_its_end_in_pieces_that_fit() {
+    let home = Home::new();
+    let text: String = (0..4_000).map(|number| format!("line {number} of a long log 日志。")).collect();
+    let mut client = Client::start(&home, &[]);
+    let id = client.call("memory_save", json!({ "text": text }))["id"].clone();
+    let (mut read, mut offset) = (String::new(), json!(0));
+    while !offset.is_null() {
+        let shown = client.call("memory_get", json!({ "ids": [id], "offset": offset, "budget_tokens": 8_000 }));
+        let record = &shown["records"][0];
+        assert!(harness_recall::tokens::at_most(&record.to_string()) <= 8_000);
+        assert_eq!(record["cut"].is_null(), record["next_offset"].is_null());
+        read.push_str(record["text"].as_str().unwrap_or_else(|| panic!("{shown}")));
+        offset = record["next_offset"].clone();
+    }
+    assert!(read == text);
+    let least = client.call("memory_get", json!({ "ids": [id], "budget_tokens": 5 }));
+    assert!(least["missing"][0]["reason"].as_str().unwrap().contains("raise budget_tokens"), "{least}");
+}
+
+#[tokio::test]
+async fn the_newest_sessions_are_those_of_the_times_that_were_asked_for_and_fit() {
+    let server = Server::start();
+    for (name, time) in
+        [("old", "2024-01-05T10:00:00Z"), ("mid", "2025-01-05T10:00:00Z"), ("new", "2026-01-05T10:00:00Z")]
+    {
+        let said = json!({ "role": "user", "text": "why is it slow", "created_at": time });
+        let session = json!({ "messages": [said], "title": format!("about {name} {}", "things ".repeat(9)) });
+        server.post(&format!("/v1/sessions/{name}/messages"), &session).await;
+    }
+    let mut client = Client::start(&server.home, &[]);
+    let mut listed = |arguments: Value| {
+        let found = client.call("session_search", arguments);
+        let names = found["sessions"].as_array().unwrap().iter().map(|one| one["session"].as_str().unwrap().to_owned());
+        (names.collect::<Vec<_>>(), found["left_out"].as_u64().unwrap())
+    };
+    assert_eq!(listed(json!({})).0, ["new", "mid", "old"]);
+    assert_eq!(listed(json!({ "since": "2025-01-01" })).0, ["new", "mid"]);
+    assert_eq!(listed(json!({ "since": "2025-01-01", "until": "2026-01-01", "limit": 1 })).0, ["mid"]);
+    let (some, left_out) = listed(json!({ "budget_tokens": 120 }));
+    assert!(
+        some.first().is_some_and(|name| name == "new") && left_out > 0 && some.len() + left_out as usize == 3,
+        "{some:?}"
+    );
+    let read = client.ask("resources/read", json!({ "uri": "harness://session/mid?scope=%3Dana" }));
+    assert!(read["contents"][0]["text"].as_str().unwrap().contains("why is it slow"));
 }
 
 #[tokio::test]

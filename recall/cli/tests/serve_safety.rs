@@ -77,6 +77,55 @@ async fn a_token_bound_to_a_scope_sees_and_writes_that_alone() {
 }
 
 #[tokio::test]
+async fn what_a_token_opened_ends_when_it_is_revoked() {
+    let server = Server::start();
+    let made: Value =
+        serde_json::from_str(&server.home.run(&["--json", "token", "new", "--scope", "ana/shop"])).unwrap();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let ask = |method: Method, path: &str| server.http.request(method, format!("{}{path}", server.url));
+    let code = async || {
+        let code = good(ask(Method::POST, "/v1/view-codes").bearer_auth(token).send().await.unwrap()).await;
+        code["code"].as_str().unwrap().to_owned()
+    };
+    let enter = |code: String| ask(Method::POST, "/v1/view-sessions").json(&json!({ "code": code })).send();
+    let entered = enter(code().await).await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let look = || ask(Method::GET, "/v1/records").header("Cookie", &cookie).send();
+    assert_eq!(look().await.unwrap().status(), 200);
+    let unused = code().await;
+    let stream = ask(Method::GET, "/v1/events").bearer_auth(token).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    server.home.run(&["token", "revoke", id]);
+    assert_eq!(problem(look().await.unwrap()).await, (401, "no-token".into()), "the page that was open");
+    assert_eq!(problem(enter(unused).await.unwrap()).await, (401, "no-token".into()), "a code that was not used yet");
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream.bytes()).await;
+    assert!(ended.is_ok(), "the stream of events goes on");
+    // What another token opened stays.
+    let own = good(server.ask(Method::POST, "/v1/view-codes").send().await.unwrap()).await;
+    assert_eq!(enter(own["code"].as_str().unwrap().to_owned()).await.unwrap().status(), 200);
+}
+
+#[test]
+fn a_request_names_one_host_and_a_known_one() {
+    let server = Server::start();
+    let address = server.url.strip_prefix("http://").unwrap();
+    let ask = |target: &str, hosts: &[&str]| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        write!(stream, "GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask("/healthz", &["localhost"]), "200");
+    assert_eq!(ask("/healthz", &["localhost", "localhost"]), "400");
+    assert_eq!(ask("/healthz", &["localhost", "evil.example"]), "400");
+    assert_eq!(ask("http://localhost/healthz", &["localhost"]), "200");
+    assert_eq!(ask("http://evil.example/healthz", &["localhost"]), "403");
+    assert_eq!(ask("http://localhost/healthz", &["evil.example"]), "403");
+}
+
+#[tokio::test]
 async fn pages_of_other_sites_forms_and_great_bodies_are_refused() {
     let server = Server::start();
     let note = || server.ask(Method::POST, "/v1/notes").json(&json!({ "text": "x" }));
@@ -123,16 +172,21 @@ fn a_slow_client_is_cut_off_and_others_are_served() {
     let mut body = TcpStream::connect(address).unwrap();
     write!(body, "{}", head_of_a_note(&server, 100)).unwrap();
     body.write_all(b"{\"text\":").unwrap();
+    let mut call = TcpStream::connect(address).unwrap();
+    write!(call, "{}", head_of_a_note(&server, 100).replace("/v1/notes", "/mcp")).unwrap();
+    call.write_all(b"{\"jsonrpc\":").unwrap();
     let patience = Duration::from_secs(20);
     slow[0].set_read_timeout(Some(patience)).unwrap();
     let mut rest = Vec::new();
     let _ = slow[0].read_to_end(&mut rest);
     assert!(started.elapsed() < patience, "it was not cut off");
-    body.set_read_timeout(Some(patience)).unwrap();
-    let mut answer = vec![0; 4_096];
-    let read = body.read(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("slow-client"), "{answer}");
+    for mut slow in [body, call] {
+        slow.set_read_timeout(Some(patience)).unwrap();
+        let mut answer = vec![0; 4_096];
+        let read = slow.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("slow-client"), "{answer}");
+    }
 }
 
 /// The head of a request that keeps a note, with a body of so many bytes.

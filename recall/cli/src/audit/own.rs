@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Item;
+use crate::render;
 
 /// How many injections are looked back at: years of work.
 const EXPOSURES_MAX: usize = 1_000_000;
@@ -67,6 +68,9 @@ pub(crate) struct Trace {
     pub(crate) record: Record,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replaced_by: Option<RecordId>,
+    /// What makes it look like an instruction to whoever reads it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signs: Vec<&'static str>,
     /// The newest first.
     pub(crate) injections: Vec<Injection>,
 }
@@ -99,5 +103,5 @@ pub(crate) fn trace(engine: &Engine, id: RecordId) -> anyhow::Result<Option<Trac
         let (at, run, query) = (exposure.at, exposure.run, exposure.query);
         injections.push(Injection { at, run, query, rank: place + 1, outcome, reason });
     }
-    Ok(Some(Trace { record, replaced_by, injections }))
+    Ok(Some(Trace { signs: render::signs(&record), record, replaced_by, injections }))
 }

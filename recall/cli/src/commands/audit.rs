@@ -11,7 +11,7 @@ use crate::audit::{self, Audit, Finding};
 use crate::commands::pick::{IdStart, Reads};
 use crate::output::Exit;
 use crate::progress::Bar;
-use crate::render::{count, one_line};
+use crate::render::{count, flag, one_line};
 use crate::{report, when};
 
 /// Say what a memory is full of: duplicates, echoes, secrets, what nobody recalls
@@ -139,6 +139,9 @@ fn record(start: &IdStart, app: &App) -> anyhow::Result<Exit> {
         writeln!(out, "came in by  {}{session}{key}", record.source)?;
         writeln!(out, "belongs to  {}", record.scope)?;
         writeln!(out, "written     {}", when::stamp(record.created_at))?;
+        if let Some(flag) = flag(record) {
+            writeln!(out, "flagged     {flag}")?;
+        }
         if let Some(id) = record.replaces {
             writeln!(out, "replaces    {id}")?;
         }

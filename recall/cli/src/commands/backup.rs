@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use harness_memory::Store;
+use harness_recall::Engine;
 use serde::Serialize;
 
 use crate::app::App;
@@ -15,7 +17,8 @@ use crate::report::{self, Advice};
 /// Copy the memory into one file, while others go on using it
 ///
 /// The copy is one moment of the memory, is read whole and compared before it appears, and is never written over a file
-/// that is there. Indexes are not in it: they are made anew from the memory. `harness restore` puts it back.
+/// that is there. Indexes are not in it: they are made anew from the memory. What is due to be removed for good is
+/// removed first. `harness restore` puts it back.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -49,6 +52,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if path.exists() {
         return Err(Advice::error(format!("{} is there already", path.display()), "choose another name"));
     }
+    remove_due(engine, app);
     let bar = Bar::new("copying and checking", "steps");
     let copied = engine
         .store()
@@ -82,4 +86,27 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         })?;
     }
     Ok(Exit::found(well))
+}
+
+/// Removes for good what is due, so that no copy holds it. A copy is made all the same where that fails: it may be wanted
+/// because the disk is full or the memory is damaged.
+pub(super) fn remove_due(engine: &Engine, app: &App) {
+    if let Err(error) = try_remove_due(engine, app) {
+        report::line(&format!("warning: what is due to be removed for good may be in the copy: {error:#}"));
+    }
+}
+
+fn try_remove_due(engine: &Engine, app: &App) -> anyhow::Result<()> {
+    let store = engine.store();
+    if !store.is_due(app.now)? {
+        return Ok(());
+    }
+    if engine.follower().is_none() {
+        engine.sweep(&[], app.now, app.now, &mut |_, _| true)?;
+        return Ok(());
+    }
+    // Whoever follows has the indexes open, and takes it out of them.
+    while store.purge(app.now)? > 0 {}
+    // What was removed must not stay readable in the log of writes.
+    Ok(store.checkpoint()?)
 }

@@ -17,6 +17,8 @@ use crate::output::Exit;
 use crate::progress::Bar;
 use crate::{interrupt, render, report};
 
+pub(crate) use home::kept_stores;
+
 /// Check everything, say what is wrong, what it means, and which command mends it
 ///
 /// Reads every row of the store and compares every index with it. Without --fix it changes nothing.
@@ -34,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long)]
     fix: bool,
 
-    /// Look for secrets in what is stored, instead: in the records, forgotten ones too, the sessions, the queries of
+    /// Look for secrets in what is stored, instead: in the records, forgotten ones too, the sessions, the scopes, the queries of
     /// past injections and the logs; with --fix they are replaced, the indexes built anew and the free pages emptied
     #[arg(long)]
     secrets: bool,
@@ -71,11 +73,18 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         return secrets::run(app, args.fix);
     }
     let mut wrong = 0u64;
-    let mut rebuilt = false;
-    let mut say = |checked: Checked| {
-        if args.fix && !checked.ok && fix(app, &checked, &mut rebuilt)? {
-            let Checked { check, what, .. } = checked;
-            return print(app, &Checked::well(check, format!("mended: {what}")));
+    let mut rebuilt = None;
+    let mut say = |mut checked: Checked| {
+        if args.fix && !checked.ok {
+            match fix(app, &checked, &mut rebuilt) {
+                Ok(true) => {
+                    let Checked { check, what, .. } = checked;
+                    return print(app, &Checked::well(check, format!("mended: {what}")));
+                }
+                Ok(false) => {}
+                // What cannot be mended stays a finding, and the others get their turn.
+                Err(error) => checked.what = format!("{}; it could not be mended: {error:#}", checked.what),
+            }
         }
         wrong += u64::from(!checked.ok);
         print(app, &checked)
@@ -115,8 +124,9 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(if wrong == 0 { Exit::Found } else { Exit::Nothing })
 }
 
-/// Mends one finding where that costs nothing, and answers whether it did.
-fn fix(app: &App, checked: &Checked, rebuilt: &mut bool) -> anyhow::Result<bool> {
+/// Mends one finding where that costs nothing, and answers whether it did. `rebuilt` says whether the indexes were
+/// built anew, once that was tried.
+fn fix(app: &App, checked: &Checked, rebuilt: &mut Option<bool>) -> anyhow::Result<bool> {
     match (checked.check, checked.code) {
         #[cfg(unix)]
         ("home", Some("open")) => {
@@ -138,12 +148,13 @@ fn fix(app: &App, checked: &Checked, rebuilt: &mut bool) -> anyhow::Result<bool>
             app.engine()?.store().acknowledge_lost_tail().context("cannot end the report of a lost tail")?;
             Ok(true)
         }
-        // One rebuild mends all findings.
-        ("index", Some(_)) if *rebuilt => Ok(true),
+        // One rebuild mends all findings, or none.
+        ("index", Some(_)) if rebuilt.is_some() => Ok(*rebuilt == Some(true)),
         ("index", Some(_)) => {
-            *rebuilt = true;
+            *rebuilt = Some(false);
             let bar = Bar::new("rebuilding", "changes");
             app.engine()?.rebuild(&mut |done, all| bar.step(done, all)).context("cannot rebuild the index")?;
+            *rebuilt = Some(true);
             Ok(true)
         }
         _ => Ok(false),
@@ -211,14 +222,24 @@ fn check_store(engine: &Engine) -> Vec<Checked> {
 
 fn check_indexes(engine: &Engine) -> Vec<Checked> {
     let bar = Bar::new("comparing the indexes with the store", "records");
-    let findings = engine.verify(&mut |done, all| bar.step(done, all));
+    let mut findings = engine.verify(&mut |done, all| bar.step(done, all));
+    if is_missing(&findings) {
+        if let Some(pid) = engine.follower() {
+            return vec![Checked::well("index", format!("it is being made, by process {pid}"))];
+        }
+        // Whoever was making it may have finished just now.
+        findings = engine.verify(&mut |done, all| bar.step(done, all));
+    }
     // A young or emptied home has no index, and needs none before there is much to look through.
-    if let Ok([Finding { code: "index-missing", .. }]) = findings.as_deref()
-        && !engine.tail_is_long().unwrap_or(true)
-    {
+    if is_missing(&findings) && !engine.tail_is_long().unwrap_or(true) {
         return vec![Checked::well("index", "there is none yet, and little to look through")];
     }
     summary("index", findings, || "every index fits the store".to_owned())
+}
+
+/// Whether all that is wrong is that there is no index of this store, as after a first import and after a restore.
+fn is_missing<E>(findings: &Result<Vec<Finding>, E>) -> bool {
+    matches!(findings.as_deref(), Ok([Finding { code: "index-missing", .. }]))
 }
 
 fn summary<E: Into<anyhow::Error>>(

@@ -12,6 +12,7 @@ use harness_memory::{ReadSet, scope::Readable};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::commands::backup::remove_due;
 use crate::output::{Exit, Out};
 use crate::progress::Bar;
 use crate::render::count;
@@ -68,6 +69,7 @@ struct Exported<'p> {
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Some(engine) = app.engine_if_any()? else { return Ok(Exit::Nothing) };
     let reads = if args.scopes.is_empty() { ReadSet::everything() } else { ReadSet::new(args.scopes.iter().cloned()) };
+    remove_due(engine, app);
     let bar = Bar::new("exporting", "records");
     let mut step = |done, all| bar.step(done, all);
     let store = engine.store();

@@ -100,7 +100,15 @@ pub(crate) struct Writes {
 impl Writes {
     /// The scope that was asked for, if any.
     pub(crate) fn chosen(&self, app: &App) -> anyhow::Result<Option<Scope>> {
-        if self.here { app.here().map(Some) } else { Ok(self.scope.clone()) }
+        if self.here {
+            return app.here().map(Some);
+        }
+        if self.scope.as_ref().is_some_and(Scope::holds_secret) {
+            // Not said again: what is printed here may be kept in a log.
+            let hint = "name the scope otherwise; it is kept with every record, and printed with every hit";
+            return Err(Advice::error("the scope that --scope names holds a secret", hint));
+        }
+        Ok(self.scope.clone())
     }
 
     pub(crate) fn scope(&self, app: &App) -> anyhow::Result<Scope> {

@@ -14,9 +14,9 @@ use crate::report::{self, Advice};
 
 /// Put a backup in the place of the memory
 ///
-/// The backup is copied and read whole first; one with damage is refused and nothing is changed. What was there is kept
-/// in the home as `kept-TIME.db`. What was forgotten since the backup stays forgotten. Other processes go on with what
-/// was restored, and the indexes are made anew.
+/// The backup is copied and read whole first; one with damage, or a file that is no backup, is refused and nothing is
+/// changed. What was there is kept in the home as `kept-TIME.db`. What was forgotten since the backup stays forgotten.
+/// Other processes go on with what was restored, and the indexes are made anew.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

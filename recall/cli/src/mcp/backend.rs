@@ -196,6 +196,7 @@ impl Backend {
 
     pub(crate) async fn note(&self, mut request: NoteRequest) -> Result<Written, Problem> {
         self.scope(&mut request.about.scope)?;
+        self.check_replaced(request.about.replaces).await?;
         request.about.source = Some(SOURCE.to_owned());
         request.about.origin = Some(Origin::Agent);
         let (writer, key) = self.writer();
@@ -207,6 +208,7 @@ impl Backend {
 
     pub(crate) async fn episode(&self, mut request: EpisodeRequest) -> Result<Written, Problem> {
         self.scope(&mut request.about.scope)?;
+        self.check_replaced(request.about.replaces).await?;
         request.about.source = Some(SOURCE.to_owned());
         let (writer, key) = self.writer();
         match self.post("/v1/episodes", &request, Some(&key)).await {
@@ -220,21 +222,49 @@ impl Backend {
             if context > 0 { format!("/v1/records/{id}?context={context}") } else { format!("/v1/records/{id}") };
         match self.get::<RecordView>(&path).await {
             Some(Ok(view)) if !self.grant().reads.allows(&view.record.scope) => Err(Problem::no_record(id)),
-            Some(view) => view,
+            // Whether a record of somebody else was forgotten is theirs to know, and whose it was is not said.
+            Some(Err(problem)) if problem.status == 410 && !self.grant().is_everything() => Err(Problem::no_record(id)),
+            Some(Ok(view)) => Ok(RecordView { replaced_by: self.readable(view.replaced_by).await, ..view }),
+            Some(problem) => problem,
             None => self.here()?.record(self.grant(), id, context).await,
         }
     }
 
-    pub(crate) async fn forget(&self, request: ForgetRequest) -> Result<Forgot, Problem> {
-        self.grant().check_write()?;
+    /// The record of the server's that this is, where this client may read it.
+    async fn readable(&self, id: Option<RecordId>) -> Option<RecordId> {
+        let id = id?;
+        if self.grant().is_everything() {
+            return Some(id);
+        }
+        let view = self.get::<RecordView>(&format!("/v1/records/{id}")).await?.ok()?;
+        self.grant().reads.allows(&view.record.scope).then_some(id)
+    }
+
+    /// Refuses to supersede a record that this client could not forget: the server would, as it knows it by the token for
+    /// everything.
+    async fn check_replaced(&self, older: Option<RecordId>) -> Result<(), Problem> {
+        match older {
+            Some(older) => self.check_own(&[older]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses records of a server's memory that this client may not read, or not write to.
+    async fn check_own(&self, ids: &[RecordId]) -> Result<(), Problem> {
         if let Backend::Home(_) = self
             && !self.grant().is_everything()
         {
-            for id in &request.ids {
+            for id in ids {
                 let view = self.record(*id, 0).await?;
                 self.grant().write_scope(Some(&view.record.scope))?;
             }
         }
+        Ok(())
+    }
+
+    pub(crate) async fn forget(&self, request: ForgetRequest) -> Result<Forgot, Problem> {
+        self.grant().check_write()?;
+        self.check_own(&request.ids).await?;
         match self.post("/v1/forget", &request, None).await {
             Some(forgot) => forgot,
             None => self.here()?.forget(self.grant(), request).await,
@@ -253,15 +283,27 @@ impl Backend {
 
     pub(crate) async fn sessions(&self, mut request: SessionsQuery) -> Result<SessionsPage, Problem> {
         self.scopes(&mut request.scope)?;
-        let path = format!("/v1/sessions?limit={}{}", request.limit.get(), scope_parameters(&request.scope));
+        let mut path = format!("/v1/sessions?limit={}{}", request.limit.get(), scope_parameters(&request.scope));
+        for (name, time) in [("since", &request.since), ("until", &request.until)] {
+            if let Some(time) = time {
+                path.push_str(&format!("&{name}={}", escape(&time.0.to_string())));
+            }
+        }
         match self.get(&path).await {
             Some(page) => page,
             None => self.here()?.sessions(self.grant(), request).await,
         }
     }
 
-    pub(crate) async fn messages(&self, id: &str, request: MessagesQuery) -> Result<MessagesPage, Problem> {
-        let path = format!("/v1/sessions/{}/messages?limit={}", escape(id), request.limit.get());
+    pub(crate) async fn messages(&self, id: &str, mut request: MessagesQuery) -> Result<MessagesPage, Problem> {
+        self.scopes(&mut request.scope)?;
+        let source = request.source.iter().map(|source| format!("&source={}", escape(source))).collect::<String>();
+        let path = format!(
+            "/v1/sessions/{}/messages?limit={}{source}{}",
+            escape(id),
+            request.limit.get(),
+            scope_parameters(&request.scope)
+        );
         match self.get::<MessagesPage>(&path).await {
             Some(Ok(page)) if !self.grant().reads.allows(&page.session.session.scope) => Err(Problem::new(
                 axum::http::StatusCode::NOT_FOUND,
@@ -274,10 +316,13 @@ impl Backend {
     }
 
     pub(crate) async fn status(&self) -> Result<StatusView, Problem> {
-        match self.get("/v1/status").await {
-            Some(status) => status,
-            None => self.here()?.status(self.grant()).await,
-        }
+        let status: StatusView = match self.get("/v1/status").await {
+            Some(status) => status?,
+            None => self.here()?.status(self.grant()).await?,
+        };
+        // The server counts the whole memory for the token that it knows this client by.
+        let store = status.store.filter(|_| self.grant().is_everything());
+        Ok(StatusView { store, ..status })
     }
 
     /// Whether this process opened the memory itself and wrote so much that somebody should index it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use harness_memory::Kind;
+use harness_memory::http::escape;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
     Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
@@ -21,6 +22,7 @@ use super::backend::Backend;
 use super::tools::Tools;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
+use crate::serve::query::QueryShape;
 use crate::serve::trace;
 use crate::serve::types::input::Limit;
 use crate::serve::types::{ContextRequest, MessagesQuery, RecordsQuery, SessionsQuery};
@@ -152,9 +154,15 @@ impl ServerHandler for Handler {
             );
         }
         let query = SessionsQuery { limit: Limit(LISTED), ..SessionsQuery::default() };
-        for entry in backend.sessions(query).await.map_err(failed)?.sessions {
+        let sessions = backend.sessions(query).await.map_err(failed)?.sessions;
+        let ids: Vec<String> = sessions.iter().map(|entry| entry.session.id.clone()).collect();
+        for entry in sessions {
             let session = entry.session;
-            let name = harness_memory::http::escape(&session.id);
+            let mut name = escape(&session.id);
+            if ids.iter().filter(|id| **id == session.id).count() > 1 {
+                let (scope, source) = (format!("={}", session.scope), &session.source);
+                name.push_str(&format!("?scope={}&source={}", escape(&scope), escape(source)));
+            }
             let title = session.title.unwrap_or_else(|| format!("{} messages", entry.messages));
             resources.push(
                 Resource::new(format!("{SESSION}{name}"), format!("session {}", session.id))
@@ -175,7 +183,7 @@ impl ServerHandler for Handler {
         };
         Ok(ListResourceTemplatesResult::with_all_items(vec![
             template("harness://record/{id}", "record", "One record, with what replaced it"),
-            template("harness://session/{id}", "session", "The messages of a conversation"),
+            template("harness://session/{id}{?scope,source}", "session", "The messages of a conversation"),
         ]))
     }
 
@@ -196,8 +204,10 @@ impl ServerHandler for Handler {
                 return as_json(&uri, &backend.record(id, 0).await.map_err(failed)?);
             }
             if let Some(name) = uri.strip_prefix(SESSION) {
+                let (name, query) = name.split_once('?').unwrap_or((name, ""));
                 let name = unescape(name).ok_or_else(unknown)?;
-                let query = MessagesQuery { limit: Limit(SESSION_MESSAGES_MAX), ..MessagesQuery::default() };
+                let asked: MessagesQuery = QueryShape::of::<MessagesQuery>().read(query).map_err(failed)?;
+                let query = MessagesQuery { limit: Limit(SESSION_MESSAGES_MAX), cursor: None, ..asked };
                 return as_json(&uri, &backend.messages(&name, query).await.map_err(failed)?);
             }
             Err(unknown())

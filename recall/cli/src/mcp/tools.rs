@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::backend::Backend;
+use super::cut;
 use super::render::{self, FoundRecord};
 use crate::serve::problem::Problem;
 use crate::serve::types::input::{Limit, Parsed};
@@ -32,6 +33,9 @@ const ANSWER_TOKENS_MAX: u32 = 8_000;
 
 /// The most records of one `memory_get`.
 const GET_MAX: usize = 10;
+
+/// How much of a session's title is shown, in characters: a line.
+const TITLE_CHARS_MAX: usize = 200;
 
 /// How many hits of one session are shown.
 const HITS_OF_SESSION_MAX: usize = 3;
@@ -104,6 +108,9 @@ struct GetInput {
     /// For a message: also this many messages before and after it.
     #[serde(default)]
     context: Option<Limit<20, 2>>,
+    /// For one record: from which character of its text on; `next_offset` of the answer before.
+    #[serde(default)]
+    offset: u32,
     /// How many tokens the answer may take.
     #[serde(default)]
     budget_tokens: Budget,
@@ -111,7 +118,8 @@ struct GetInput {
 
 #[derive(Serialize, JsonSchema)]
 struct GetOutput {
-    /// The records as they are stored, with what stands beside them.
+    /// The records as they are stored, with what stands beside them. One that is longer than the answer may be is `cut`,
+    /// and its text goes on at `next_offset`.
     records: Vec<Value>,
     /// Ids that are not there, were forgotten, or for which the answer has no room, each with the reason.
     missing: Vec<Missing>,
@@ -182,12 +190,16 @@ struct SessionsInput {
 #[derive(Serialize, JsonSchema)]
 struct SessionsOutput {
     sessions: Vec<FoundSession>,
+    /// How many more were found that the answer has no room for: sessions, or hits of a query.
+    left_out: usize,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct FoundSession {
-    /// The session; read it whole as the resource `harness://session/{id}`.
+    /// The session; read it whole as the resource `harness://session/{id}`, with `?scope=` where several are called so.
     session: String,
+    /// By which tool it came in, and whose it is.
+    from: String,
     /// What it was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default)]
@@ -198,6 +210,13 @@ struct FoundSession {
     when: Option<String>,
     /// The messages that fit, best first.
     messages: Vec<FoundRecord>,
+}
+
+impl FoundSession {
+    /// How many tokens it takes in an answer at most.
+    fn tokens(&self) -> usize {
+        serde_json::to_string(self).map_or(usize::MAX, |text| tokens::at_most(&text))
+    }
 }
 
 /// One tool.
@@ -251,7 +270,7 @@ impl Tools {
             entry::<GetInput, GetOutput>(
                 "memory_get",
                 "Show records",
-                "Show records whole, by the ids that a search answered; messages with those around them.",
+                "Show records whole, by the ids that a search answered; messages with those around them. A long text                  comes in pieces: go on with `offset`.",
                 reads(),
                 |backend, input| Box::pin(get(backend, input)),
             ),
@@ -381,24 +400,27 @@ async fn get(backend: &Backend, input: Value) -> Result<Told, Problem> {
     if input.ids.is_empty() || input.ids.len() > GET_MAX {
         return Err(Problem::bad_request(format!("give 1 to {GET_MAX} ids")));
     }
-    let context = input.context.map_or(0, Limit::get);
+    let (context, offset) = (input.context.map_or(0, Limit::get), input.offset as usize);
+    if offset > 0 && input.ids.len() > 1 {
+        return Err(Problem::bad_request("an offset is for one record: give its id alone"));
+    }
     let (mut records, mut missing, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     let mut left = input.budget_tokens.get();
     for id in input.ids {
         match backend.record(id, context).await {
             Ok(view) => {
-                let text = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
-                let tokens = tokens::at_most(&text);
-                if tokens > left {
-                    let reason = format!("it takes {tokens} tokens: ask for it alone with a greater budget_tokens");
-                    if !records.is_empty() || tokens > ANSWER_TOKENS_MAX as usize {
-                        missing.push(Missing { id: id.to_string(), reason });
+                let reason = match cut::within(&view, offset, left)? {
+                    // Only the first one is cut: a piece of each would be none of them.
+                    Ok(shown) if records.is_empty() || !shown.cut => {
+                        left = left.saturating_sub(shown.tokens);
+                        texts.push(shown.value.to_string());
+                        records.push(shown.value);
                         continue;
                     }
-                }
-                left = left.saturating_sub(tokens);
-                records.push(serde_json::to_value(&view).map_err(|error| Problem::internal(&error))?);
-                texts.push(text);
+                    Err(tokens) if records.is_empty() => format!("it takes {tokens} tokens: raise budget_tokens"),
+                    _ => "this answer has no room left for it: ask for it alone".to_owned(),
+                };
+                missing.push(Missing { id: id.to_string(), reason });
             }
             Err(problem) if matches!(problem.status, 404 | 410) => {
                 missing.push(Missing { id: id.to_string(), reason: problem.detail });
@@ -437,8 +459,9 @@ async fn record(backend: &Backend, input: Value) -> Result<Told, Problem> {
 async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
     let input: SessionsInput = parse(input)?;
     let wanted = input.limit.get();
-    let found = match input.query.filter(|query| !query.trim().is_empty()) {
-        None => newest(backend, wanted).await?,
+    let budget = input.budget_tokens.get();
+    let (found, left_out) = match input.query.filter(|query| !query.trim().is_empty()) {
+        None => newest(backend, wanted, (input.since, input.until), budget).await?,
         Some(query) => {
             let request = RecallRequest {
                 limit: Limit((wanted * HITS_OF_SESSION_MAX * 2) as u32),
@@ -449,7 +472,8 @@ async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
                 ..RecallRequest::new(query)
             };
             let answer = backend.recall(request).await?;
-            by_session(&render::within(&answer.hits, input.budget_tokens.get()).0, wanted)
+            let (hits, left_out) = render::within(&answer.hits, budget);
+            (by_session(&hits, wanted), left_out)
         }
     };
     let text = match found.as_slice() {
@@ -457,18 +481,37 @@ async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
         found => found.iter().map(session_text).collect::<Vec<_>>().join("\n\n"),
     };
     let recalled = !found.is_empty();
-    Told::new(&SessionsOutput { sessions: found }, text, recalled)
+    Told::new(&SessionsOutput { sessions: found, left_out }, text, recalled)
 }
 
-async fn newest(backend: &Backend, wanted: usize) -> Result<Vec<FoundSession>, Problem> {
-    let page = backend.sessions(SessionsQuery { limit: Limit(wanted as u32), ..SessionsQuery::default() }).await?;
-    let entries = page.sessions.into_iter().map(|entry| FoundSession {
-        session: entry.session.id,
-        title: entry.session.title,
-        when: entry.session.started_at.map(|time| time.to_string()),
-        messages: Vec::new(),
-    });
-    Ok(entries.collect())
+/// The newest sessions of these times that the answer has room for, and how many it has not.
+async fn newest(
+    backend: &Backend,
+    wanted: usize,
+    (since, until): (Option<Parsed<Timestamp>>, Option<Parsed<Timestamp>>),
+    budget_tokens: usize,
+) -> Result<(Vec<FoundSession>, usize), Problem> {
+    let asked = SessionsQuery { limit: Limit(wanted as u32), since, until, ..SessionsQuery::default() };
+    let sessions = backend.sessions(asked).await?.sessions;
+    let (all, mut kept, mut left) = (sessions.len(), Vec::new(), budget_tokens);
+    for entry in sessions {
+        let session = entry.session;
+        let found = FoundSession {
+            from: format!("{} · {}", session.source, session.scope),
+            session: session.id,
+            title: session.title.map(|title| title.chars().take(TITLE_CHARS_MAX).collect()),
+            when: session.started_at.map(|time| time.to_string()),
+            messages: Vec::new(),
+        };
+        let tokens = found.tokens();
+        if tokens > left {
+            break;
+        }
+        left -= tokens;
+        kept.push(found);
+    }
+    let left_out = all - kept.len();
+    Ok((kept, left_out))
 }
 
 /// Hits gathered by their sessions, in the order of each one's best.
@@ -476,13 +519,14 @@ fn by_session(hits: &[FoundRecord], wanted: usize) -> Vec<FoundSession> {
     let mut sessions: Vec<FoundSession> = Vec::new();
     for hit in hits {
         let Some(name) = &hit.session else { continue };
-        let place = sessions.iter().position(|session| session.session == *name);
+        let place = sessions.iter().position(|session| session.session == *name && session.from == hit.from);
         let place = match place {
             Some(place) => place,
             None if sessions.len() == wanted => continue,
             None => {
                 let when = Some(hit.when.clone());
-                sessions.push(FoundSession { session: name.clone(), title: None, when, messages: Vec::new() });
+                let (session, from) = (name.clone(), hit.from.clone());
+                sessions.push(FoundSession { session, from, title: None, when, messages: Vec::new() });
                 sessions.len() - 1
             }
         };
@@ -495,7 +539,7 @@ fn by_session(hits: &[FoundRecord], wanted: usize) -> Vec<FoundSession> {
 
 fn session_text(session: &FoundSession) -> String {
     let mut text = format!("session {}", session.session);
-    for part in [&session.title, &session.when].into_iter().flatten() {
+    for part in [&session.title, &session.when].into_iter().flatten().chain([&session.from]) {
         text.push_str(&format!(" · {part}"));
     }
     for message in &session.messages {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use harness_memory::record::{Episode, ToolUse};
-use harness_memory::{Body, Message, MessageForm, Record, Trust};
+use harness_memory::{Body, Message, MessageForm, Record, Trust, suspicion};
 use jiff::Timestamp;
 
 use super::{gist, one_line, visible};
@@ -23,6 +23,19 @@ fn title(record: &Record) -> String {
         Body::Episode(episode) => format!("episode ({})", episode.outcome),
         Body::Note(_) | Body::Lesson(_) => record.kind().word().to_owned(),
     }
+}
+
+/// What makes a record look like an instruction to whoever reads it, by the words for it.
+pub(crate) fn signs(record: &Record) -> Vec<&'static str> {
+    let flags = suspicion::flags(record.text(), record.origin, record.trust);
+    flags.into_iter().map(suspicion::Sign::word).collect()
+}
+
+/// The same for people, with what follows from it; `None` for a record that looks like nothing of the kind.
+pub(crate) fn flag(record: &Record) -> Option<String> {
+    let signs = signs(record);
+    let what = "looks like an instruction, and stands behind clean text in prompts";
+    (!signs.is_empty()).then(|| format!("{what} ({})", signs.join(", ")))
 }
 
 /// Writes everything that is known of a record: its facts, a line each, then what it says.
@@ -50,6 +63,9 @@ pub(crate) fn record(out: &mut impl Write, record: &Record, style: Style, now: T
     }
     if record.trust == Trust::Quarantined {
         fact("note", "quarantined: found by search, never given to an agent")?;
+    }
+    if let Some(flag) = flag(record) {
+        fact("flagged", &flag)?;
     }
     writeln!(out)?;
     body(out, &record.body, style)

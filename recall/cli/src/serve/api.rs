@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -113,22 +114,20 @@ impl Api {
         Fut: Future<Output = Result<Reply<O>, Problem>> + Send + 'static,
     {
         self.document.add_body::<I, O>(&method, path, operation);
-        let route = move |State(shared): State<Shared>,
-                          Extension(grant): Extension<Grant>,
-                          names: RawPathParams,
-                          request: Request| {
-            let handler = handler.clone();
-            async move {
-                let name = first(&names);
-                let (head, body) = request.into_parts();
-                let bytes = read_body(&head.headers, body).await?;
-                let input = match parse(&head.headers, &bytes) {
-                    Ok(input) => input,
-                    Err(problem) => return Err(problem),
-                };
-                handler(Call { shared, grant, name, input, headers: head.headers }).await
-            }
-        };
+        let route =
+            move |State(shared): State<Shared>, Extension(grant): Extension<Grant>, names: Names, request: Request| {
+                let handler = handler.clone();
+                async move {
+                    let name = first(names)?;
+                    let (head, body) = request.into_parts();
+                    let bytes = read_body(&head.headers, body).await?;
+                    let input = match parse(&head.headers, &bytes) {
+                        Ok(input) => input,
+                        Err(problem) => return Err(problem),
+                    };
+                    handler(Call { shared, grant, name, input, headers: head.headers }).await
+                }
+            };
         self.add(method, path, |filter| on(filter, route))
     }
 
@@ -148,18 +147,16 @@ impl Api {
     {
         self.document.add_query::<I, O>(&method, path, operation);
         let shape = QueryShape::of::<I>();
-        let route = move |State(shared): State<Shared>,
-                          Extension(grant): Extension<Grant>,
-                          names: RawPathParams,
-                          request: Request| {
-            let (handler, shape) = (handler.clone(), shape.clone());
-            async move {
-                let name = first(&names);
-                let (head, _) = request.into_parts();
-                let input = shape.read(head.uri.query().unwrap_or_default())?;
-                handler(Call { shared, grant, name, input, headers: head.headers }).await
-            }
-        };
+        let route =
+            move |State(shared): State<Shared>, Extension(grant): Extension<Grant>, names: Names, request: Request| {
+                let (handler, shape) = (handler.clone(), shape.clone());
+                async move {
+                    let name = first(names)?;
+                    let (head, _) = request.into_parts();
+                    let input = shape.read(head.uri.query().unwrap_or_default())?;
+                    handler(Call { shared, grant, name, input, headers: head.headers }).await
+                }
+            };
         self.add(method, path, |filter| on(filter, route))
     }
 
@@ -189,9 +186,13 @@ impl Api {
     }
 }
 
+/// What a path says in its variable part, or that this cannot be read.
+type Names = Result<RawPathParams, RawPathParamsRejection>;
+
 /// The variable part of a path; empty where there is none.
-fn first(names: &RawPathParams) -> String {
-    names.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default()
+fn first(names: Names) -> Result<String, Problem> {
+    let names = names.map_err(|error| Problem::bad_request(format!("the path is not understood: {error}")))?;
+    Ok(names.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default())
 }
 
 /// All of a body, within its limits of size and time.

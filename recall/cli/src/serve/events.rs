@@ -186,6 +186,8 @@ impl Listener {
             if self.guard.shared.stopping.load(std::sync::atomic::Ordering::Relaxed) {
                 return None;
             }
+            // A token that was revoked meanwhile opens nothing any more.
+            self.grant = self.guard.shared.door.renewed(&self.grant)?;
             match self.read().await {
                 Ok(0) if !self.follow => return None,
                 Ok(0) => tokio::time::sleep(LOOK_EVERY).await,

@@ -15,12 +15,15 @@ pub(crate) struct Grant {
     pub(crate) writes: ReadSet,
     /// Where it writes when it does not say.
     pub(crate) home_scope: Scope,
+    /// The SHA-256 of the token that it came with, where it came with one: what was opened with a token ends with it.
+    pub(crate) token: Option<[u8; 32]>,
 }
 
 impl Grant {
     /// Everything, writing to this scope where none is named.
     pub(crate) fn everything(name: &str, home_scope: Scope) -> Grant {
-        Grant { name: name.to_owned(), reads: ReadSet::everything(), writes: ReadSet::everything(), home_scope }
+        let everything = ReadSet::everything;
+        Grant { name: name.to_owned(), reads: everything(), writes: everything(), home_scope, token: None }
     }
 
     /// Only these entries, or without any everything; a home scope outside them becomes the first of them.
@@ -32,13 +35,13 @@ impl Grant {
             Some(Readable::Within(scope) | Readable::Exactly(scope)) => scope.clone(),
             None => home_scope,
         };
-        Grant { name: name.to_owned(), reads, writes, home_scope }
+        Grant { name: name.to_owned(), reads, writes, home_scope, token: None }
     }
 
     /// Nothing at all.
     pub(crate) fn nobody(home_scope: Scope) -> Grant {
         let nothing = || ReadSet::new([]);
-        Grant { name: "nobody".to_owned(), reads: nothing(), writes: nothing(), home_scope }
+        Grant { name: "nobody".to_owned(), reads: nothing(), writes: nothing(), home_scope, token: None }
     }
 
     pub(crate) fn may_write(&self) -> bool {

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::api::is_json;
+use super::api::{is_json, read_body};
 use super::limits::ANSWER_PATIENCE;
 use super::problem::Problem;
 use super::{Shared, trace, viewer};
@@ -70,7 +72,7 @@ pub(crate) async fn check(State(shared): State<Shared>, request: Request, next: 
 }
 
 async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
-    if let Err(problem) = from_here(shared, request.headers(), request.uri().host()) {
+    if let Err(problem) = from_here(shared, request.headers(), request.uri().authority().map(Authority::as_str)) {
         return problem.into_response();
     }
     let path = request.uri().path();
@@ -78,11 +80,12 @@ async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let of_token = token_of(request.headers()).and_then(|token| shared.door.grant(token));
-    let grant = match of_token.or_else(|| shared.visits.grant(request.headers())) {
+    let grant = match of_token.or_else(|| shared.visits.grant(request.headers(), &shared.door)) {
         Some(grant) => grant,
         None => return unauthorized(shared, request.headers()).into_response(),
     };
     let stream = path == "/v1/events";
+    let (looks_in, mcp) = (looks_in(path), path == "/mcp");
     request.extensions_mut().insert(grant);
     if stream {
         // Streams stay open: they are counted where they begin.
@@ -93,26 +96,53 @@ async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
         let detail = "only JSON is understood: send it with `Content-Type: application/json`";
         return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail).into_response();
     }
-    let Ok(_place) = shared.requests.try_acquire() else {
+    let place = if looks_in { None } else { Some(shared.requests.try_acquire()) };
+    if let Some(Err(_)) = place {
         shared.metrics.shed();
         return Problem::unavailable("busy", "too many requests at once: try again in a moment").into_response();
+    }
+    let answer = async {
+        // The protocol's own reading of a body has no end; ours is that of every route.
+        let request = if mcp { whole(request).await } else { Ok(request) };
+        match request {
+            Ok(request) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
     };
-    match tokio::time::timeout(ANSWER_PATIENCE, next.run(request)).await {
+    match tokio::time::timeout(ANSWER_PATIENCE, answer).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("timeout", "the answer took too long: try again").into_response(),
     }
+}
+
+/// Routes that say how the service is doing, the more so when it has too much to do.
+fn looks_in(path: &str) -> bool {
+    matches!(path, "/readyz" | "/metrics")
+}
+
+/// A request whose body has come.
+async fn whole(request: Request) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    let bytes = read_body(&head.headers, body).await?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
 fn changes(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }
 
-/// Refuses a request that a page of another site may have sent.
-fn from_here(shared: &Shared, headers: &HeaderMap, uri_host: Option<&str>) -> Result<(), Problem> {
+/// Refuses a request that a page of another site may have sent. `target` is the host that the request's own address
+/// names, where it is a whole one.
+fn from_here(shared: &Shared, headers: &HeaderMap, target: Option<&str>) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
-    let host = text(header::HOST).or(uri_host);
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Problem::bad_request("a request has one Host header"));
+    }
+    let named = text(header::HOST);
+    // A whole address counts before the header, and whoever stands between may have gone by either.
+    let host = target.or(named);
     let known = match host {
-        Some(host) => shared.hosts.allow(host),
+        Some(_) => [target, named].into_iter().flatten().all(|host| shared.hosts.allow(host)),
         None => matches!(shared.hosts, Hosts::Any),
     };
     if !known {

@@ -16,6 +16,7 @@ use super::api::Api;
 use super::grant::Grant;
 use super::openapi::Operation;
 use super::problem::Problem;
+use super::service::Model;
 
 /// Behind by so many changes, an index is not ready: what it lacks is still searched, but slowly.
 const LAG_READY_MAX: u64 = 10_000;
@@ -30,6 +31,9 @@ pub(crate) struct Ready {
     pub(crate) indexes: Vec<super::types::IndexView>,
     /// The embedding model: `none`, or its name.
     pub(crate) model: String,
+    /// Why the model cannot be used, where that was seen: then recall answers by text, and the service is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_error: Option<String>,
 }
 
 pub(crate) fn add(mut api: Api) -> Api {
@@ -70,18 +74,19 @@ pub(crate) fn add(mut api: Api) -> Api {
 async fn readyz(State(shared): State<Shared>) -> Response {
     let asked = shared.service.blocking(|service| {
         let store = service.engine().store().head();
-        Ok((store.map_err(|error| error.to_string()), service.indexes()?))
+        Ok((store.map_err(|error| error.to_string()), service.indexes()?, service.model()))
     });
-    let (store, indexes) = match asked.await {
-        Ok((store, indexes)) => (store, indexes),
-        Err(problem) => (Err(problem.detail), Vec::new()),
+    let (store, indexes, model) = match asked.await {
+        Ok((store, indexes, model)) => (store, indexes, model),
+        Err(problem) => (Err(problem.detail), Vec::new(), Model::default()),
     };
-    let model = harness_recall::models::current_model(shared.service.engine().home());
+    let caught_up = indexes.iter().all(|index| index.lag <= LAG_READY_MAX);
     let ready = Ready {
-        ready: store.is_ok() && indexes.iter().all(|index| index.lag <= LAG_READY_MAX),
+        ready: store.is_ok() && caught_up && model.error.is_none(),
         store: store.map_or_else(|error| error, |_| "ok".to_owned()),
         indexes,
-        model: model.unwrap_or_else(|| "none".to_owned()),
+        model: model.name.unwrap_or_else(|| "none".to_owned()),
+        model_error: model.error,
     };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(ready)).into_response()

@@ -112,6 +112,7 @@ impl From<harness_memory::Error> for Problem {
             Error::NoRecord { id } => Problem::no_record(*id),
             Error::NotAllowed { .. } => Problem::conflict("not-allowed", error.to_string()),
             Error::Damaged { .. } => Problem::conflict("damaged", format!("{error}; `harness doctor` says more")),
+            Error::ReadOnlyScope { .. } => Problem::forbidden("read-only-scope", error.to_string()),
             Error::ReadOnly { .. } => Problem::unavailable("read-only", error.to_string()),
             _ => Problem::internal(&error),
         }

@@ -272,7 +272,7 @@ fn service(api: Api) -> Api {
         "/v1/capabilities",
         Operation::new("capabilities", SERVICE, "What this installation can do, and what this token may"),
         async |call: Call<Nothing>| -> Result<Reply<Capabilities>, Problem> {
-            Ok(Reply::ok(call.shared.service.capabilities(&call.grant)))
+            call.shared.service.capabilities(&call.grant).await.map(Reply::ok)
         },
     )
 }

@@ -15,7 +15,7 @@ mod sessions;
 mod status;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use harness_memory::Scope;
@@ -24,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 pub(crate) use self::hooks::{HookSettings, answer_hook};
+pub(crate) use self::status::Model;
 pub(crate) use self::write::Writer;
 use super::problem::Problem;
 
@@ -42,6 +43,8 @@ struct Inner {
     undo_days: u32,
     hooks: HookSettings,
     started: Option<Instant>,
+    /// The model that could not be loaded when it was asked for last, and why.
+    broken_model: Mutex<Option<(String, String)>>,
     /// Questions keep a processor busy: as many at once as there are processors, and one to wait for the disk.
     turns: Semaphore,
 }
@@ -57,6 +60,7 @@ impl Service {
                 undo_days,
                 hooks,
                 started: serves.then(Instant::now),
+                broken_model: Mutex::default(),
                 turns: Semaphore::new(processors + 1),
             }),
         }

@@ -216,21 +216,32 @@ impl Doorkeeper {
     ///
     /// Hashes are compared, all of them and in constant time, so that the time it takes says nothing of a token.
     pub(crate) fn grant(&self, token: &str) -> Option<Grant> {
-        let given = hash(token);
+        self.grant_of(&hash(token))
+    }
+
+    /// What the token of this grant allows by now; `None` once it was revoked. A grant without a token stays as it is.
+    pub(crate) fn renewed(&self, grant: &Grant) -> Option<Grant> {
+        match &grant.token {
+            Some(digest) => self.grant_of(digest),
+            None => Some(grant.clone()),
+        }
+    }
+
+    fn grant_of(&self, given: &[u8; 32]) -> Option<Grant> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut known);
         let mut found = None;
         if let Some(own) = &known.own
-            && bool::from(own.ct_eq(&given))
+            && bool::from(own.ct_eq(given))
         {
             found = Some(Grant::everything("own", self.user.clone()));
         }
         for (digest, kept) in &known.others {
-            if bool::from(digest.ct_eq(&given)) {
+            if bool::from(digest.ct_eq(given)) {
                 found = Some(Grant::within(&kept.id, &kept.scopes, kept.read_only, self.user.clone()));
             }
         }
-        found
+        found.map(|grant| Grant { token: Some(*given), ..grant })
     }
 
     /// Reads the files again when they changed.
@@ -291,6 +302,8 @@ mod tests {
         assert_eq!(revoke(home.path(), "ci").unwrap().unwrap().id, kept.id);
         assert!(revoke(home.path(), "ci").unwrap().is_none());
         assert!(door.grant(&token).is_none());
+        assert!(door.renewed(&grant).is_none(), "what it opened ends with it");
+        assert!(door.renewed(&door.grant(&own).unwrap()).unwrap().is_everything());
     }
 
     #[cfg(unix)]

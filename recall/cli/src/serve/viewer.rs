@@ -7,6 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +24,7 @@ use super::api::{Api, Call, Reply, read_json};
 use super::grant::Grant;
 use super::openapi::Operation;
 use super::problem::Problem;
-use super::tokens;
+use super::tokens::{self, Doorkeeper};
 use super::types::input::Nothing;
 
 /// How long a code can be used: a browser starts within seconds.
@@ -126,10 +127,11 @@ impl Visits {
         Ok(code)
     }
 
-    /// The rights of a code, which is used up.
-    fn admit(&self, code: &str) -> Option<Grant> {
+    /// The rights of a code, which is used up; none where the token it was made with is known no more.
+    fn admit(&self, code: &str, door: &Doorkeeper) -> Option<Grant> {
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        place(&codes, code).map(|at| codes.remove(at).grant)
+        let kept = place(&codes, code).map(|at| codes.remove(at))?;
+        door.renewed(&kept.grant)
     }
 
     /// The value of the cookie of a new visit.
@@ -139,13 +141,13 @@ impl Visits {
         Ok(secret)
     }
 
-    /// What the cookie of a request allows.
-    pub(super) fn grant(&self, headers: &HeaderMap) -> Option<Grant> {
+    /// What the cookie of a request allows: what the token behind it does by now.
+    pub(super) fn grant(&self, headers: &HeaderMap, door: &Doorkeeper) -> Option<Grant> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let secret = pairs.find(|(name, _)| *name == COOKIE)?.1;
         let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        place(&visits, secret).map(|at| visits[at].grant.clone())
+        place(&visits, secret).and_then(|at| door.renewed(&visits[at].grant))
     }
 }
 
@@ -159,9 +161,12 @@ pub(super) fn is_open(method: &Method, path: &str) -> bool {
 pub(super) fn page(router: Router<Shared>) -> Router<Shared> {
     router.route("/", get(async || file("text/html; charset=utf-8", PAGE))).route(
         "/viewer/{name}",
-        get(async |Path(name): Path<String>| match FILES.iter().find(|(known, ..)| *known == name) {
-            Some((_, kind, content)) => file(kind, content),
-            None => Problem::new(StatusCode::NOT_FOUND, "no-route", "the viewer has no such file").into_response(),
+        get(async |name: Result<Path<String>, PathRejection>| {
+            let name = name.map(|Path(name)| name).unwrap_or_default();
+            match FILES.iter().find(|(known, ..)| *known == name) {
+                Some((_, kind, content)) => file(kind, content),
+                None => Problem::new(StatusCode::NOT_FOUND, "no-route", "the viewer has no such file").into_response(),
+            }
         }),
     )
 }
@@ -217,11 +222,11 @@ async fn opened(shared: &Shared, request: axum::extract::Request) -> Result<Resp
     let said: ViewRequest = serde_json::from_value(said.into())
         .map_err(|error| Problem::bad_request(format!("the body is not understood: {error}")))?;
     let grant = match &said.code {
-        Some(code) => shared.visits.admit(code),
+        Some(code) => shared.visits.admit(code, &shared.door),
         None => super::guard::token_of(&head.headers).and_then(|token| shared.door.grant(token)),
     };
     let Some(grant) = grant else {
-        let detail = "this code was used, or is too old: run `harness view` again";
+        let detail = "this code was used, is too old, or its token was revoked: run `harness view` again";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail));
     };
     let secret = shared.visits.open(grant).map_err(|error| Problem::internal(&*error))?;
@@ -244,6 +249,10 @@ mod tests {
         Grant::everything("test", Scope::root())
     }
 
+    fn door() -> Doorkeeper {
+        Doorkeeper::new(std::path::Path::new("no-home"), Scope::root())
+    }
+
     fn headers(cookie: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.parse().unwrap());
@@ -254,18 +263,18 @@ mod tests {
     fn a_code_opens_the_page_once() {
         let visits = Visits::default();
         let code = visits.invite(grant()).unwrap();
-        assert!(visits.admit("another").is_none());
-        assert!(visits.admit(&code).is_some());
-        assert!(visits.admit(&code).is_none());
+        assert!(visits.admit("another", &door()).is_none());
+        assert!(visits.admit(&code, &door()).is_some());
+        assert!(visits.admit(&code, &door()).is_none());
     }
 
     #[test]
     fn only_the_cookie_of_a_visit_is_let_in() {
         let visits = Visits::default();
         let secret = visits.open(grant()).unwrap();
-        assert!(visits.grant(&headers(&format!("a=b; {COOKIE}={secret}"))).is_some());
+        assert!(visits.grant(&headers(&format!("a=b; {COOKIE}={secret}")), &door()).is_some());
         for cookie in ["", "harness_view=", "harness_view=guess", &format!("other={secret}")] {
-            assert!(visits.grant(&headers(cookie)).is_none(), "{cookie}");
+            assert!(visits.grant(&headers(cookie), &door()).is_none(), "{cookie}");
         }
     }
 
@@ -276,7 +285,7 @@ mod tests {
         for _ in 0..KEPT_MAX {
             visits.open(grant()).unwrap();
         }
-        assert!(visits.grant(&headers(&format!("{COOKIE}={first}"))).is_none());
+        assert!(visits.grant(&headers(&format!("{COOKIE}={first}")), &door()).is_none());
         assert_eq!(visits.visits.lock().unwrap().len(), KEPT_MAX);
     }
 

@@ -104,6 +104,14 @@ fn every_command_has_examples() {
 }
 
 #[test]
+fn a_rule_of_retention_is_shown_as_it_is_written() {
+    let said = Home::new().run(&["forget", "--help"]).out;
+    let rule =
+        "\n  [[retention]]\n  scope = \"ana/scratch\"     # and all inside it; without it: every scope\n  kinds = [";
+    assert!(said.contains(rule), "{said}");
+}
+
+#[test]
 fn completions_are_made_for_each_shell() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

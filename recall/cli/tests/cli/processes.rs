@@ -45,6 +45,33 @@ fn a_follower_that_is_stopped_ends_with_130_and_nothing_is_lost() {
     assert_eq!(home.run(&["recall", "search", "still here"]).code, 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_follower_whose_home_is_removed_ends() {
+    let home = Home::new();
+    home.remember("soon gone");
+    let mut child = home.std_command().args(["index", "follow"]).stderr(Stdio::null()).spawn().unwrap();
+    let begin = std::time::Instant::now();
+    while !home.path().join("index/follow.lock").exists() {
+        assert!(begin.elapsed().as_secs() < 20, "it follows");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    // It may be writing there just now.
+    while home.path().exists() {
+        let _ = std::fs::remove_dir_all(home.path());
+    }
+    let begin = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed().as_secs() >= 20 {
+            child.kill().unwrap();
+            panic!("it goes on without its home");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(!home.path().exists(), "it makes no new one");
+}
+
 #[test]
 fn a_long_tail_starts_a_follower_that_indexes_it_and_leaves() {
     let home = Home::new();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness_index::embed::source::ModelFiles;
-use harness_memory::{Mode, Query, ReadSet, RecordId};
+use harness_memory::{Intake, Mode, Note, Origin, Query, ReadSet, Record, RecordId, Scope, Store};
 use harness_recall::Engine;
 use harness_recall::models::model_folder;
 use serde_json::Value;
@@ -207,5 +207,49 @@ fn a_damaged_write_ahead_log_opens_to_a_clean_prefix_and_its_loss_is_named() {
             assert!(!findings.contains(code), "round {round}: {findings}");
         }
         home.remember("the store goes on");
+    }
+}
+
+#[test]
+fn the_loss_of_all_that_a_young_home_held_is_named() {
+    let home = Home::new();
+    let engine = Engine::open(&home.path()).unwrap();
+    for number in 0..5 {
+        let text = format!("note {number} is in the log of writes");
+        let record = Record::new(Scope::parse("ana").unwrap(), "mcp", Origin::User, Note::new(text));
+        engine.store().put(vec![Intake::new().admit_one(record).unwrap()]).unwrap();
+    }
+    // What is there now is what a process leaves that is killed.
+    let rest = home.outside().join("rest");
+    copy(&home.path(), &rest);
+    drop(engine);
+    let whole = fs::read(rest.join("store.db-wal")).unwrap();
+    assert!(whole.len() > 8_000, "the log holds the writes");
+    let flipped = |at: usize| {
+        let mut wal = whole.clone();
+        wal[at] ^= 1;
+        wal
+    };
+    let no_log = [Vec::new(), vec![0; whole.len()], flipped(0), flipped(40)];
+    let cases = no_log.iter().map(|wal| (Some(wal), true)).chain([(None, true), (None, false)]);
+    for (number, (wal, has_database)) in cases.enumerate() {
+        copy(&rest, &home.path());
+        let _ = fs::remove_file(home.path().join("store.db-shm"));
+        match wal {
+            Some(wal) => fs::write(home.path().join("store.db-wal"), wal).unwrap(),
+            // Its database is gone, or empty, whatever stands beside it.
+            None if has_database => fs::write(home.path().join("store.db"), "").unwrap(),
+            None => fs::remove_file(home.path().join("store.db")).unwrap(),
+        }
+        // The second look comes after the head file may have been written anew.
+        home.remember("the store goes on");
+        for look in ["the first", "the second"] {
+            let doctor = home.output(&["--json", "doctor"]);
+            let findings = String::from_utf8(doctor.stdout).unwrap();
+            assert_eq!(doctor.status.code(), Some(1), "case {number}, {look} look: {findings}");
+            assert!(findings.contains("the last 5 changes were lost"), "case {number}, {look} look: {findings}");
+        }
+        home.output(&["doctor", "--fix"]);
+        home.assert_well();
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use harness_index::FollowLock;
 use harness_index::embed::source::ModelFiles;
 use harness_recall::Engine;
 use harness_recall::models::model_folder;
@@ -135,6 +136,54 @@ fn damage_to_the_store_is_named_stays_named_and_goes_with_a_backup_put_back() {
         let found = codes(&home, &["--fix"]);
         assert_eq!(found, Vec::<String>::new(), "{statement}");
     }
+}
+
+#[test]
+fn indexes_are_made_from_the_records_where_the_log_has_a_gap() {
+    let home = filled(30);
+    sql(&home, "DELETE FROM changes WHERE seq = 7");
+    home.run(&["index", "rebuild"]);
+    // The gap, and the row whose change is gone.
+    assert_eq!(codes(&home, &[]), ["log-damaged"; 2], "the indexes fit");
+    // Nothing is left of them, and the gap is met on the way.
+    fs::remove_dir_all(home.path().join("index")).unwrap();
+    let found = home.search_ids("the pool of shard 7 held fifty connections");
+    assert!(!found.is_empty());
+    let output = home.output(&["doctor", "--fix"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.ends_with("2 findings\n"), "{said}");
+    home.remember("written behind the gap");
+    home.run(&["index", "follow", "--idle", "0"]);
+    assert_eq!((home.lag(), codes(&home, &[])), (0, vec!["log-damaged".to_owned(); 2]));
+    assert_eq!(home.search_ids("written behind the gap").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_mended_is_said_and_the_rest_is() {
+    let home = filled(300);
+    fs::remove_dir_all(home.path().join("index")).unwrap();
+    // No folder can be made where a file is.
+    fs::write(home.path().join("index"), "").unwrap();
+    fs::create_dir(home.path().join(".copy.db-999999999.partial")).unwrap();
+    let output = home.output(&["doctor", "--fix"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("mended: ") && said.contains("it could not be mended: "), "{said}");
+    assert!(said.lines().last().unwrap().contains("finding"), "{said}");
+}
+
+#[test]
+fn an_index_that_is_just_being_made_is_no_finding() {
+    let home = filled(300);
+    fs::remove_dir_all(home.path().join("index")).unwrap();
+    assert_eq!(codes(&home, &[]), ["index-missing"]);
+    let lock = FollowLock::try_take(&home.path().join("index")).unwrap().unwrap();
+    let output = home.output(&["doctor"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("it is being made, by process"), "{said}");
+    drop(lock);
+    assert_eq!(codes(&home, &[]), ["index-missing"]);
 }
 
 #[test]

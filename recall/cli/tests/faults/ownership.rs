@@ -5,6 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use harness_memory::Store;
+use harness_memory::store::Exposure;
+use harness_recall::Engine;
+
 use crate::home::{Home, rounds};
 
 fn text(path: &Path) -> String {
@@ -114,6 +118,93 @@ fn what_is_forgotten_for_good_is_in_no_file_any_more() {
     assert_eq!(home.output(&["forget", "--undo", &short]).status.code(), Some(2), "it cannot be brought back");
     assert_eq!(home.search_ids("xylophone8842"), Vec::<String>::new());
     home.assert_well();
+}
+
+#[test]
+fn what_was_asked_in_a_session_that_is_forgotten_for_good_is_in_no_file_any_more() {
+    let home = Home::new();
+    let transcript = home.transcript("t.jsonl", 60);
+    home.run(&["session", "import", &text(&transcript)]);
+    let session = "session-0";
+    // As hooks note what a prompt was answered with.
+    let exposure = Exposure::new(session, "why is the pool of the deploy small, quokka8842", Vec::new());
+    Engine::open(&home.path()).unwrap().store().expose(exposure).unwrap();
+    home.run(&["index", "follow", "--idle", "0"]);
+    assert!(!stands_in(&home.path(), b"quokka8842").is_empty(), "the test can see it");
+    assert!(!stands_in(&home.path(), b"/home/ana/shop").is_empty(), "the test can see it");
+    home.run(&["forget", "--session", session, "--for-good"]);
+    for needle in [&b"quokka8842"[..], b"/home/ana/shop", b"why did the deploy of shard"] {
+        assert_eq!(stands_in(&home.path(), needle), Vec::<String>::new());
+    }
+    let (copy, export) = (home.outside().join("copies/copy.db"), home.outside().join("copies/all.jsonl"));
+    fs::create_dir(home.outside().join("copies")).unwrap();
+    home.run(&["backup", &text(&copy)]);
+    home.run(&["export", &text(&export)]);
+    assert_eq!(stands_in(&home.outside().join("copies"), b"quokka8842"), Vec::<String>::new());
+    home.run(&["session", "import", &text(&transcript)]);
+    assert_eq!(home.messages(), 0, "importing again does not bring it back");
+    assert_eq!(stands_in(&home.path(), b"/home/ana/shop"), Vec::<String>::new());
+    home.assert_well();
+}
+
+#[test]
+fn what_is_due_to_be_removed_is_in_no_copy() {
+    let home = Home::new();
+    home.remember("a note that stays");
+    fs::write(home.path().join("config.toml"), "forget.undo_days = 0\n").unwrap();
+    let copies = home.outside().join("copies");
+    fs::create_dir(&copies).unwrap();
+    for (number, copy) in [("copy.db", "backup"), ("all.jsonl", "export")].into_iter().enumerate() {
+        let id = home.remember(&format!("xylophone8842 {number}"));
+        home.run(&["index", "follow", "--idle", "0"]);
+        home.run(&["forget", &id]);
+        assert!(!stands_in(&home.path(), b"xylophone8842").is_empty(), "the test can see it");
+        home.run(&[copy.1, &text(&copies.join(copy.0))]);
+        assert_eq!(stands_in(&copies, b"xylophone8842"), Vec::<String>::new());
+        assert_eq!(stands_in(&home.path(), b"xylophone8842"), Vec::<String>::new());
+    }
+    home.assert_well();
+}
+
+#[test]
+fn what_is_no_backup_is_not_restored() {
+    let home = Home::new();
+    let id = home.remember("what is remembered");
+    let (empty, other) = (home.outside().join("empty.db"), home.outside().join("other.db"));
+    fs::write(&empty, "").unwrap();
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE observations (text)").unwrap();
+    for file in [&empty, &other] {
+        let output = home.output(&["restore", &text(file)]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("is no backup of a store"), "{errors}");
+    }
+    assert_eq!(home.search_ids("remembered"), [id]);
+    // Nor is another program's database taken for a home.
+    let elsewhere = home.outside().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::copy(&other, elsewhere.join("store.db")).unwrap();
+    let output = home.output(&["--home", &text(&elsewhere), "remember", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(elsewhere.join("store.db")).unwrap(), fs::read(&other).unwrap());
+}
+
+#[test]
+fn damage_beside_the_records_is_said_by_doctor_and_export() {
+    let home = Home::new();
+    home.run(&["session", "import", &text(&home.transcript("t.jsonl", 120))]);
+    let database = rusqlite::Connection::open(home.path().join("store.db")).unwrap();
+    database.execute("UPDATE sessions SET info = replace(info, 'main', 'mean') WHERE number = 1", []).unwrap();
+    drop(database);
+    let doctor = home.output(&["--json", "doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.code() == Some(1) && said.contains("session-damaged"), "{said}");
+    let export = home.output(&["export", &text(&home.outside().join("all.jsonl"))]);
+    let errors = String::from_utf8_lossy(&export.stderr);
+    assert_eq!(export.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("session \"session-0\" is damaged"), "{errors}");
+    let backup = home.output(&["backup", &text(&home.outside().join("copy.db"))]);
+    assert_eq!(backup.status.code(), Some(1), "{}", String::from_utf8_lossy(&backup.stdout));
 }
 
 #[test]

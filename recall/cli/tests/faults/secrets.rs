@@ -298,6 +298,53 @@ fn by_calls(web: &Web, sayings: &mut Sayings, answers: &mut Vec<(String, &'stati
 }
 
 #[test]
+fn no_secret_names_a_scope() {
+    let home = Home::new();
+    let token = |last: char| ["ghp_", "abcdefghijklmnopqrstuvwxyz012345678"].concat() + &last.to_string();
+    let (owner, folder) = (token('1'), token('2'));
+    let memories = json!({ "results": [{ "id": "1", "memory": "zebra of an owner", "user_id": owner }] });
+    let file = home.outside().join("mem0.json");
+    fs::write(&file, memories.to_string()).unwrap();
+    home.run(&["import", file.to_str().unwrap()]);
+    let work = home.outside().join(&folder);
+    fs::create_dir(&work).unwrap();
+    // Tools name the folder of a transcript by the project's.
+    let projects = home.outside().join(format!("projects/-srv-{folder}"));
+    fs::create_dir_all(&projects).unwrap();
+    let line = json!({ "type": "user", "uuid": "u", "sessionId": "s", "cwd": work, "version": "2.1.0",
+        "timestamp": "2026-05-01T10:00:00.000Z", "message": { "role": "user", "content": "zebra of a folder" } });
+    let transcript = projects.join("t.jsonl");
+    fs::write(&transcript, format!("{line}\n")).unwrap();
+    home.run(&["session", "import", transcript.to_str().unwrap()]);
+    let output = home.command(&["remember", "--here", "zebra of here"]).current_dir(&work).output().unwrap();
+    assert!(output.status.success());
+    home.run(&["index", "follow", "--idle", "0"]);
+    let export = home.run(&["export", "-"]);
+    let hits = home.run(&["--json", "recall", "search", "--mode", "text", "zebra"]);
+    let listed = home.run(&["--json", "session", "list"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for secret in [&owner, &folder] {
+        for (said, place) in [(&export, "export"), (&hits, "hits"), (&listed, "sessions"), (&printed, "remember")] {
+            assert!(!said.contains(secret.as_str()), "{place}: {said}");
+        }
+        assert_eq!(crate::ownership::stands_in(&home.path(), secret.as_bytes()), Vec::<String>::new());
+    }
+    let scopes: Vec<Value> = serde_json::from_str::<Value>(&hits).unwrap()["hits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| hit["scope"].clone())
+        .collect();
+    assert_eq!(scopes.len(), 3, "{hits}");
+    assert!(scopes.iter().all(|scope| scope.as_str().unwrap().starts_with("ana/redacted-")), "{scopes:?}");
+    // What the folder's own session said and what was noted there are of one project.
+    let projects: std::collections::BTreeSet<String> = scopes.iter().map(Value::to_string).collect();
+    assert_eq!(projects.len(), 2, "{scopes:?}");
+    assert!(home.output(&["doctor", "--secrets"]).status.success());
+    home.assert_well();
+}
+
+#[test]
 fn no_secret_is_kept_by_any_way_in() {
     let mut sayings = Sayings::default();
     let (mut outputs, mut answers) = (Vec::new(), Vec::new());

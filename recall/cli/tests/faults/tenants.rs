@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::home::{Home, id_of, rounds};
+use crate::web::Web;
 
 /// Two tenants with teams: the same texts, but for one word that tells whose they are.
 pub(crate) fn filled() -> Home {
@@ -89,4 +92,54 @@ fn the_same_transcript_of_two_tenants_is_two_sessions() {
     home.run(&["forget", &one]);
     home.run(&["forget", "--session", "the-same"]);
     home.assert_well();
+}
+
+#[test]
+fn what_somebody_else_says_of_a_record_in_their_own_scope_is_not_told() {
+    let home = Home::new();
+    let mine = id_of(&home.run(&["--json", "remember", "--scope", "a", "the pool of the shop is fifty"]));
+    let theirs = &["--json", "remember", "--scope", "b", "the pool of the shop is sixty", "--replaces", &mine];
+    let theirs = id_of(&home.run(theirs));
+    let made: Value = serde_json::from_str(&home.run(&["--json", "token", "new", "--scope", "a"])).unwrap();
+    let token = made["token"].as_str().unwrap().to_owned();
+    let web = Web::start(home);
+    let path = format!("/v1/records/{mine}");
+    let asked = json!({ "query": "the pool of the shop", "mode": "text" });
+    for (method, path, body) in [
+        (Method::POST, "/v1/recall", Some(&asked)),
+        (Method::GET, path.as_str(), None),
+        (Method::PATCH, &path, Some(&json!({ "pinned": true }))),
+    ] {
+        let (status, said) = web.call(&token, method.clone(), path, body);
+        assert!(status == 200 && said.contains(&mine) && !said.contains(&theirs), "{method} {path}: {status} {said}");
+        assert!(!said.contains("replaced"), "nor is it ranked by it: {said}");
+    }
+    let (status, said) = web.own(Method::GET, &path, None);
+    assert!(status == 200 && said.contains(&theirs), "who may read both is told: {said}");
+    // Whether somebody else corrected it does not keep its owner from doing so.
+    let (status, said) = web.call(&token, Method::PATCH, &path, Some(&json!({ "text": "the pool is seventy" })));
+    assert!(status == 200 && !said.contains(&theirs), "{status} {said}");
+}
+
+#[test]
+fn writing_to_a_read_only_scope_by_the_service_is_refused_as_such() {
+    let home = Home::new();
+    let id = id_of(&home.run(&["--json", "remember", "--scope", "team/handbook", "the handbook"]));
+    fs::write(home.path().join("config.toml"), "read_only = [\"team\"]\n").unwrap();
+    let mut web = Web::start(home);
+    let note = json!({ "text": "x", "scope": "team/handbook" });
+    for (method, path, body) in
+        [(Method::POST, "/v1/notes".to_owned(), Some(&note)), (Method::DELETE, format!("/v1/records/{id}"), None)]
+    {
+        let (status, said) = web.own(method.clone(), &path, body);
+        let problem: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((status, &problem["code"]), (403, &json!("read-only-scope")), "{method} {path}: {said}");
+    }
+    let mut client = Client::start(&web.server.home.clone(), &[]);
+    let call = json!({ "name": "memory_forget", "arguments": { "ids": [id] } });
+    let refused = client.ask("tools/call", call);
+    assert!(refused["isError"] == true && refused.to_string().contains("read-only-scope"), "{refused}");
+    web.server.signal("-TERM");
+    let (_, log) = web.server.ended();
+    assert!(!log.contains("ERROR"), "{log}");
 }

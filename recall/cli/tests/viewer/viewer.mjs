@@ -52,21 +52,31 @@ try {
   // Pin it, tag it, by keys.
   await page.keyboard.press("Escape");
   await page.keyboard.press("j");
+  const held = () => page.evaluate(() => document.activeElement?.dataset?.id ?? null);
+  const holds = (id) => page.waitForFunction((wanted) => document.activeElement?.dataset?.id === wanted, id);
+  const pinned = await held();
   await page.keyboard.press("p");
   await page.waitForSelector(".entry .badge.pin");
+  await holds(pinned);
   await page.keyboard.press("j");
+  const tagged = await held();
   await page.keyboard.press("t");
   await page.keyboard.type(", 演示");
   await page.keyboard.press("Enter");
   await page.waitForSelector("text=#演示");
+  await holds(tagged);
 
   // Forget it and bring it back.
   const before = await page.locator(".entry").count();
   await page.keyboard.press("j");
+  const forgotten = await held();
   await page.keyboard.press("f");
   await page.waitForFunction((count) => document.querySelectorAll(".entry").length < count, before);
+  await page.waitForFunction(() => document.activeElement?.matches(".entry"));
+  assert.notEqual(await held(), forgotten, "the one beside it is in hand");
   await page.keyboard.press("u");
   await page.waitForFunction((count) => document.querySelectorAll(".entry").length === count, before);
+  await holds(forgotten);
 
   // One that is open when it is forgotten says until when it can be brought back, and brings it back.
   await page.locator(".entry a.said").first().click();
@@ -105,6 +115,8 @@ try {
   // In Chinese, in the dark, on a phone.
   await page.locator("#language").click();
   await page.waitForSelector("nav >> text=状态");
+  assert.equal(await page.locator("#nav").getAttribute("aria-label"), "页面");
+  await page.waitForSelector(".card >> text=文字");
   const state = await context.storageState();
   await context.close();
   const phone = await open({ viewport: { width: 390, height: 844 }, colorScheme: "dark", storageState: state }, new URL(address).origin);

@@ -1,6 +1,6 @@
 //! Checks of the home as a folder, and of the machine around it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -22,6 +22,7 @@ pub(super) fn check(app: &App) -> Vec<Checked> {
         checks.push(writable(&app.home));
         checks.extend(room(&app.home));
         checks.extend(leftovers(&app.home));
+        checks.extend(kept_stores(&app.home).iter().map(|path| kept(path)));
     }
     checks.push(clock(app.now));
     checks
@@ -101,6 +102,24 @@ fn leftovers(home: &Path) -> Vec<Checked> {
         Checked::wrong("home", "left-over", what, format!("when none is running: rm -r '{}'", path.display()))
     };
     left.into_iter().filter(|name| !is_at_work(name)).map(wrong).collect()
+}
+
+/// The stores that `harness restore` kept when it put another in their place: only their owner deletes them.
+pub(crate) fn kept_stores(home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
+    let mut kept: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("kept-"))
+        .map(|entry| entry.path())
+        .collect();
+    kept.sort();
+    kept
+}
+
+/// Nothing is wrong with one, but what was forgotten for good since then may still be in it.
+fn kept(path: &Path) -> Checked {
+    let what = format!("{} is the store as it was before a restore, with what was forgotten since", path.display());
+    let hint = format!("when it is not needed: rm -r '{}'", path.display());
+    Checked { hint: Some(hint), ..Checked::well("home", what) }
 }
 
 /// Whether the process that works in such a folder still runs; its number is in the name.

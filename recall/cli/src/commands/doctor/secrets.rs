@@ -35,6 +35,10 @@ struct Report {
     /// The first records that hold a secret.
     ids: Vec<String>,
     sessions: u64,
+    /// Scopes whose name holds one.
+    scopes: u64,
+    /// Notes of how far a transcript was read whose path holds one.
+    readings: u64,
     queries: u64,
     reasons: u64,
     dictionaries: usize,
@@ -92,6 +96,8 @@ fn say(app: &App, found: &Secrets, logs: Vec<PathBuf>, fixed: bool) -> anyhow::R
         records: found.records.len(),
         ids: found.records.iter().take(RECORDS_SHOWN_MAX).map(|(id, _)| id.to_string()).collect(),
         sessions: found.sessions,
+        scopes: found.scopes,
+        readings: found.readings,
         queries: found.queries,
         reasons: found.reasons,
         dictionaries: found.dictionaries.len(),
@@ -110,8 +116,14 @@ fn say(app: &App, found: &Secrets, logs: Vec<PathBuf>, fixed: bool) -> anyhow::R
             for (rule, times) in &report.rules {
                 writeln!(out, "  {rule}: {times}")?;
             }
-            let places = [(report.sessions, "session"), (report.queries, "query of a past injection")];
-            for (count, what) in places.into_iter().chain([(report.reasons, "reason of a run's end")]) {
+            let places = [
+                (report.sessions, "session"),
+                (report.scopes, "name of a scope"),
+                (report.readings, "path of a transcript"),
+                (report.queries, "query of a past injection"),
+                (report.reasons, "reason of a run's end"),
+            ];
+            for (count, what) in places {
                 if count > 0 {
                     writeln!(out, "  and in {} ({count})", what)?;
                 }

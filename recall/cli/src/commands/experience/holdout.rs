@@ -26,6 +26,9 @@ pub(crate) struct Args {
     share: Option<Share>,
 }
 
+/// Fewer runs than this say nothing within anybody's patience.
+const HOLDOUT_PERCENT_MIN: f64 = 1.0;
+
 #[derive(Clone, Copy, Debug)]
 struct Share(f64);
 
@@ -37,9 +40,9 @@ impl FromStr for Share {
             return Ok(Share(0.0));
         }
         let most = HOLDOUT_MAX * 100.0;
-        let wrong = || format!("{text:?} is no share of runs: expected `off`, or 1% to {most}%");
+        let wrong = || format!("{text:?} is no share of runs: expected `off`, or {HOLDOUT_PERCENT_MIN}% to {most}%");
         let percent: f64 = text.strip_suffix('%').ok_or_else(wrong)?.trim().parse().map_err(|_| wrong())?;
-        if percent > 0.0 && percent <= most { Ok(Share(percent / 100.0)) } else { Err(wrong()) }
+        if (HOLDOUT_PERCENT_MIN..=most).contains(&percent) { Ok(Share(percent / 100.0)) } else { Err(wrong()) }
     }
 }
 

@@ -40,6 +40,9 @@ struct Shown<'a> {
     record: &'a Record,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_by: Option<RecordId>,
+    /// What makes it look like an instruction to whoever reads it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signs: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Vec<&'a Record>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +79,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         app.print_json(&Shown {
             record: &record,
             replaced_by,
+            signs: render::signs(&record),
             before: with_context.then(|| before.iter().collect()),
             after: with_context.then(|| after.iter().collect()),
         })?;

@@ -1,7 +1,7 @@
 //! New versions, tags, pins, outcomes; forgetting and bringing back.
 
 use harness_memory::store::Patch;
-use harness_memory::{Body, Lookup, Note, Outcome, ReadSet, Record, RecordId, Store};
+use harness_memory::{Body, Lookup, Note, Outcome, ReadSet, Record, RecordId, Store, Stored};
 
 use super::{Service, Writer};
 use crate::serve::grant::Grant;
@@ -14,12 +14,12 @@ fn relabelled(
     outcome: Option<Outcome>,
     reason: Option<String>,
 ) -> Result<Option<(Outcome, Option<String>)>, Problem> {
-    match (outcome, &record.body) {
-        (None, _) if reason.is_none() => Ok(None),
-        (Some(outcome), _) => Ok(Some((outcome, reason))),
-        (None, Body::Episode(episode)) => Ok(Some((episode.outcome, reason))),
-        (None, _) => {
-            let detail = format!("record {} is a {}: only an episode has a reason", record.id, record.kind());
+    match &record.body {
+        _ if outcome.is_none() && reason.is_none() => Ok(None),
+        Body::Episode(episode) => Ok(Some((outcome.unwrap_or(episode.outcome), reason))),
+        _ => {
+            let what = if outcome.is_some() { "an outcome" } else { "a reason" };
+            let detail = format!("record {} is a {}: only an episode has {what}", record.id, record.kind());
             Err(Problem::conflict("not-allowed", detail))
         }
     }
@@ -55,44 +55,56 @@ impl Service {
             .entered();
             let record = service.writable(id, &grant)?;
             let patch = Patch { outcome: relabelled(&record, outcome, reason)?, ..patch };
+            // Either way one transaction: what is refused changes nothing.
             let id = match text {
-                None => id,
-                Some(text) => service.new_version(record, text.trim(), key)?,
+                None => {
+                    service.engine().store().update(id, patch)?;
+                    id
+                }
+                Some(text) => service.new_version(record, text.trim(), patch, key, &grant.reads)?,
             };
-            if !nothing {
-                service.engine().store().update(id, patch)?;
-            }
             service.view(id, &grant.reads, 0)
         })
         .await
     }
 
-    /// A note of another text in the place of this one; the same again under the same key is the same note.
-    fn new_version(&self, record: Record, text: &str, key: Option<String>) -> Result<RecordId, Problem> {
+    /// A note of another text in the place of this one, with what else was to change of it; the same again under the
+    /// same key is the same note.
+    fn new_version(
+        &self,
+        record: Record,
+        text: &str,
+        patch: Patch,
+        key: Option<String>,
+        reads: &ReadSet,
+    ) -> Result<RecordId, Problem> {
         if !matches!(record.body, Body::Note(_)) {
             let detail = format!("record {} is a {}: only a note's text can be corrected", record.id, record.kind());
             return Err(Problem::conflict("not-allowed", detail));
         }
-        let store = self.engine().store();
-        if let Some(newer) = store.replaced_by(&[record.id])?.pop().flatten() {
-            let known = store.get(&[newer])?.pop().and_then(Lookup::found);
-            if key.is_some() && known.is_some_and(|known| known.record.key == key && known.record.text() == text) {
-                return Ok(newer);
-            }
-            let detail = format!("record {} was replaced by {newer} already: correct that one", record.id);
-            return Err(Problem::conflict("replaced", detail));
-        }
+        let older = record.id;
         let next = Record {
-            trust: record.trust,
+            trust: patch.trust.unwrap_or(record.trust),
             session: record.session,
             key,
-            expires_at: record.expires_at,
-            pinned: record.pinned,
-            tags: record.tags,
-            replaces: Some(record.id),
+            expires_at: patch.expires_at.unwrap_or(record.expires_at),
+            pinned: patch.pinned.unwrap_or(record.pinned),
+            tags: patch.tags.unwrap_or(record.tags),
+            replaces: Some(older),
             ..Record::new(record.scope, record.source, record.origin, Note::new(text))
         };
         let cleaned = self.admit(next)?;
+        if let Some(newer) = self.successor(older, reads)? {
+            let known = self.engine().store().get(&[newer])?.pop().and_then(Lookup::found);
+            // Compared as it would be stored.
+            let next = cleaned.record.record();
+            let same = |known: Stored| known.record.key == next.key && known.record.text() == next.text();
+            if next.key.is_some() && known.is_some_and(same) {
+                return Ok(newer);
+            }
+            let detail = format!("record {older} was replaced by {newer} already: correct that one");
+            return Err(Problem::conflict("replaced", detail));
+        }
         let written = self.put(vec![cleaned])?.pop();
         written.map(|written| written.id).ok_or_else(|| Problem::refused("nothing was written"))
     }
@@ -147,6 +159,12 @@ impl Service {
         grant.check_write()?;
         let grant = grant.clone();
         self.blocking(move |service| {
+            let _entered = tracing::info_span!(
+                "restore_memory",
+                gen_ai.operation.name = "restore_memory",
+                gen_ai.provider.name = "harness"
+            )
+            .entered();
             let store = service.engine().store();
             let lookup = store.get(&[id])?.pop().unwrap_or(Lookup::Missing);
             match lookup {

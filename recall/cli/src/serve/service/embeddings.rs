@@ -5,7 +5,9 @@ use harness_recall::models::current_model;
 
 use super::Service;
 use crate::serve::problem::Problem;
-use crate::serve::types::{EmbeddingRow, EmbeddingsPage, EmbeddingsRequest, EmbeddingsUsage, Texts};
+use crate::serve::types::{
+    Embedding, EmbeddingRow, EmbeddingsPage, EmbeddingsRequest, EmbeddingsUsage, EncodingFormat, Texts,
+};
 
 /// The most texts of one request: a few seconds on a small machine.
 const TEXTS_MAX: usize = 64;
@@ -25,9 +27,12 @@ impl Service {
         }
         let purpose = if request.query { Purpose::Query } else { Purpose::Passage };
         let asked = request.model;
+        let form = request.encoding_format.unwrap_or(EncodingFormat::Float);
         self.in_turn(move |service| {
             let model = current_model(service.engine().home());
-            let (Some(embedder), Some(model)) = (service.engine().embedder()?, model) else {
+            let embedder = service.engine().embedder();
+            service.saw_model(embedder.as_ref().err().map(ToString::to_string));
+            let (Some(embedder), Some(model)) = (embedder?, model) else {
                 return Err(harness_recall::Error::NoModel.into());
             };
             if asked.as_ref().is_some_and(|asked| *asked != model) {
@@ -41,7 +46,11 @@ impl Service {
             Ok(EmbeddingsPage {
                 object: "list".to_owned(),
                 data: rows
-                    .map(|(index, embedding)| EmbeddingRow { object: "embedding".to_owned(), index, embedding })
+                    .map(|(index, vector)| EmbeddingRow {
+                        object: "embedding".to_owned(),
+                        index,
+                        embedding: Embedding::new(vector, form),
+                    })
                     .collect(),
                 model,
                 usage: EmbeddingsUsage { prompt_tokens: tokens, total_tokens: tokens },

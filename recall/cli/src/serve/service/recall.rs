@@ -49,6 +49,7 @@ impl Service {
                 }
                 answer => answer?,
             };
+            service.saw_meaning(&answer);
             span.record("gen_ai.memory.record.count", answer.hits.len());
             span.record("harness.confidence", f64::from(answer.confidence));
             // What the model does not understand is answered from text, rightly; what it cannot be asked is not there.
@@ -71,6 +72,16 @@ impl Service {
             Ok(answer)
         })
         .await
+    }
+
+    /// Notes what an answer says of the model, where it says anything.
+    fn saw_meaning(&self, answer: &Answer) {
+        match answer.degraded.iter().find(|part| part.code == "model-failed") {
+            Some(part) => self.saw_model(Some(part.hint.clone())),
+            // Vectors answered.
+            None if answer.lag.contains_key("vector") => self.saw_model(None),
+            None => {}
+        }
     }
 
     /// The block that would be injected for a task.

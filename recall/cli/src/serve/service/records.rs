@@ -116,7 +116,16 @@ impl Service {
     /// One record.
     pub(crate) async fn record(&self, grant: &Grant, id: RecordId, context: usize) -> Result<RecordView, Problem> {
         let reads = grant.reads.clone();
-        self.blocking(move |service| service.view(id, &reads, context)).await
+        self.blocking(move |service| {
+            let _entered = tracing::info_span!(
+                "get_memory",
+                gen_ai.operation.name = "get_memory",
+                gen_ai.provider.name = "harness"
+            )
+            .entered();
+            service.view(id, &reads, context)
+        })
+        .await
     }
 
     /// The versions of a record, the first one first.
@@ -180,11 +189,22 @@ impl Service {
         Ok(name.is_some_and(|name| reads.allows(&name.scope)))
     }
 
+    /// The live record that replaces this one, where it may be read: what is in another's scope is not told of.
+    pub(super) fn successor(&self, id: RecordId, reads: &ReadSet) -> Result<Option<RecordId>, Problem> {
+        let store = self.engine().store();
+        let Some(newer) = store.replaced_by(&[id])?.pop().flatten() else { return Ok(None) };
+        if reads.is_everything() {
+            return Ok(Some(newer));
+        }
+        let name = store.names_of(&[newer])?.pop().flatten();
+        Ok(name.filter(|name| reads.allows(&name.scope)).map(|name| name.id))
+    }
+
     /// A record with what replaces it, and for a message with this many to each side.
     pub(super) fn view(&self, id: RecordId, reads: &ReadSet, context: usize) -> Result<RecordView, Problem> {
         let Stored { row, record, .. } = self.visible(id, reads)?;
         let store = self.engine().store();
-        let replaced_by = store.replaced_by(&[id])?.pop().flatten();
+        let replaced_by = self.successor(id, reads)?;
         let (mut before, mut after) = (None, None);
         if context > 0
             && let Body::Message(message) = &record.body

@@ -3,6 +3,7 @@
 use harness_memory::store::{Exposure, Trial};
 use harness_memory::{Memory, RecordId, Store};
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::Service;
 use crate::serve::grant::Grant;
@@ -47,7 +48,13 @@ impl Service {
             holdout: request.holdout,
             ..Exposure::new(grant.run(&request.run), request.query, records)
         };
-        self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).await?;
+        let span = tracing::info_span!(
+            "expose_memory",
+            gen_ai.operation.name = "expose_memory",
+            gen_ai.provider.name = "harness",
+            gen_ai.memory.record.count = exposure.records.len()
+        );
+        self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).instrument(span).await?;
         Ok(Done { run: request.run })
     }
 
@@ -85,7 +92,12 @@ impl Service {
         grant.check_write()?;
         check_run(&run)?;
         let memory = self.memory(grant.reads.clone(), grant.home_scope.clone());
-        memory.credit(grant.run(&run), request.outcome, request.reason).await?;
+        let span = tracing::info_span!(
+            "credit_memory",
+            gen_ai.operation.name = "credit_memory",
+            gen_ai.provider.name = "harness"
+        );
+        memory.credit(grant.run(&run), request.outcome, request.reason).instrument(span).await?;
         Ok(Done { run })
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use harness_memory::intake::Admission;
+use harness_memory::sqlite::{Became, Carry, CarryIn};
 use harness_memory::store::{Filter, Order};
 use harness_memory::{
-    Admitted, Body, Kind, Lookup, Message, MessageForm, Note, Origin, Put, ReadSet, Record, RecordId, Scope, Session,
-    Store, Trust,
+    Admitted, Body, Kind, Lookup, Message, MessageForm, Note, Origin, ReadSet, Record, RecordId, Scope, Session, Store,
+    Trust,
 };
 use jiff::Timestamp;
 
@@ -26,6 +27,9 @@ const NAME_MAX: usize = 512;
 
 /// The longest `Idempotency-Key`, in bytes: a UUID, or a name of that order.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
+
+/// What it is called that a key names a second request.
+const KEY_REUSED: &str = "idempotency-key-reused";
 
 /// Who writes, by which way, and under which `Idempotency-Key`.
 #[derive(Clone, Debug)]
@@ -187,8 +191,9 @@ impl Service {
         let name = session.id.clone();
         // Checked before the session is made: a refused message leaves nothing behind.
         let admitted = records.into_iter().map(|record| self.admit(record)).collect::<Result<Vec<_>, _>>()?;
+        self.check_keys(&admitted)?;
         self.engine().store().put_session(session)?;
-        Ok(MessagesWritten { session: name, messages: self.put(admitted)? })
+        Ok(MessagesWritten { session: name, messages: self.put_checked(admitted)? })
     }
 
     /// The place behind the last message of a session.
@@ -238,34 +243,27 @@ impl Service {
         }
     }
 
-    /// Stores cleaned records in one transaction. One that is there already under the same `Idempotency-Key` with
-    /// another text is a conflict: its writer takes two requests for one.
+    /// Stores cleaned records in one transaction. One that is there already under the same `Idempotency-Key` and says
+    /// something else is a conflict: its writer takes two requests for one. Then nothing is written.
     pub(super) fn put(&self, cleaned: Vec<Cleaned>) -> Result<Vec<Written>, Problem> {
+        self.check_keys(&cleaned)?;
+        self.put_checked(cleaned)
+    }
+
+    fn put_checked(&self, cleaned: Vec<Cleaned>) -> Result<Vec<Written>, Problem> {
         let mut told: Vec<Told> = Vec::with_capacity(cleaned.len());
         let mut admitted: Vec<Admitted> = Vec::with_capacity(cleaned.len());
         for Cleaned { record, redactions } in cleaned {
             let said = record.record();
-            told.push(Told {
-                kind: said.kind(),
-                scope: said.scope.clone(),
-                text: of_a_request(said).then(|| said.text().to_owned()),
-                redactions,
-            });
+            told.push(Told { kind: said.kind(), scope: said.scope.clone(), keyed: Keyed::of(said), redactions });
             admitted.push(record);
         }
-        let store = self.engine().store();
-        let puts = store.put(admitted)?;
-        let known: Vec<RecordId> = puts.iter().filter(|put| !put.is_new()).map(|put| put.id()).collect();
-        let mut before = if known.is_empty() { Vec::new() } else { store.get(&known)? }.into_iter();
+        let puts = self.engine().store().put(admitted)?;
         let mut written = Vec::with_capacity(puts.len());
         for (put, told) in puts.into_iter().zip(told) {
-            if let Put::Known(id) = put
-                && let Some(Lookup::Found(stored)) = before.next()
-                && let Some(text) = told.text
-                && stored.record.text() != text
-            {
-                let detail = format!("record {id} was written under the same Idempotency-Key with another text");
-                return Err(Problem::conflict("idempotency-key-reused", detail));
+            // Two requests of one key that came at once: the second one finds the first one's record only here.
+            if let Some(keyed) = told.keyed.filter(|_| !put.is_new()) {
+                self.check_same(&keyed, put.id())?;
             }
             written.push(Written {
                 id: put.id(),
@@ -276,6 +274,67 @@ impl Service {
             });
         }
         Ok(written)
+    }
+
+    /// Refuses records of a request whose `Idempotency-Key` wrote something else before, or less than this.
+    fn check_keys(&self, cleaned: &[Cleaned]) -> Result<(), Problem> {
+        let keyed = cleaned.iter().filter_map(|one| Some((&one.record, Keyed::of(one.record.record())?)));
+        let (records, keyed): (Vec<&Admitted>, Vec<Keyed>) = keyed.unzip();
+        if keyed.is_empty() {
+            return Ok(());
+        }
+        // Nothing is written by this: it says what of them is there.
+        let dry = records.into_iter().map(|record| CarryIn::Record(Box::new(record.clone()), None)).collect();
+        let became = self.engine().store().carry_in(dry, true)?;
+        let mut known = 0;
+        for (keyed, became) in keyed.iter().zip(became) {
+            let here = match became {
+                Became::Known { here, .. } => here,
+                // A record of this id is there, and says something else at least about when.
+                Became::Kept => keyed.id,
+                _ => continue,
+            };
+            known += usize::from(self.check_same(keyed, here)?);
+        }
+        if known > 0 && known < keyed.len() {
+            let detail = "fewer records were written under the same Idempotency-Key before: this is another request";
+            return Err(Problem::conflict(KEY_REUSED, detail));
+        }
+        Ok(())
+    }
+
+    /// Whether a record was written by the request of this key; one that says something else is a conflict.
+    fn check_same(&self, keyed: &Keyed, here: RecordId) -> Result<bool, Problem> {
+        let conflict = |what: &str| {
+            let detail = format!("record {here} was written under the same Idempotency-Key {what}");
+            Err(Problem::conflict(KEY_REUSED, detail))
+        };
+        // Read as an export reads it, for what was forgotten since is compared too: that goes on behind an id.
+        let before = u128::from_be_bytes(*here.as_bytes()).saturating_sub(1);
+        let before = RecordId::from_bytes(before.to_be_bytes());
+        let carried = self.engine().store().carry_out(Some(before), 1)?.into_iter().next();
+        match carried.filter(|carry| carry.place() == here) {
+            Some(Carry::Record(carried)) => {
+                let there = &carried.record;
+                if there.key.as_deref() != Some(keyed.key.as_str()) {
+                    return Ok(false);
+                }
+                if there.kind() != keyed.kind {
+                    return conflict(&format!("and is a {}", there.kind()));
+                }
+                if there.text() != keyed.text {
+                    return conflict("with another text");
+                }
+                if there.replaces != keyed.replaces {
+                    return conflict("and replaces another record");
+                }
+                Ok(true)
+            }
+            Some(Carry::Tombstone(left)) if left.key.as_deref() == Some(keyed.key.as_str()) => {
+                conflict("and is gone for good")
+            }
+            _ => Ok(false),
+        }
     }
 }
 
@@ -312,14 +371,35 @@ fn now() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// Whether a record's key is the name of the request that wrote it.
-fn of_a_request(record: &Record) -> bool {
-    record.key.as_deref().and_then(|key| key.strip_prefix(IDEMPOTENCY)).is_some_and(|rest| rest.starts_with(' '))
+/// What a record is compared by with the one that its request wrote before.
+struct Keyed {
+    id: RecordId,
+    key: String,
+    kind: Kind,
+    text: String,
+    replaces: Option<RecordId>,
+}
+
+impl Keyed {
+    /// `None` for a record whose key is not the name of the request that writes it.
+    fn of(record: &Record) -> Option<Keyed> {
+        let key = record.key.as_deref().filter(|key| {
+            let rest = key.strip_prefix(IDEMPOTENCY);
+            rest.is_some_and(|rest| rest.starts_with(' '))
+        })?;
+        Some(Keyed {
+            id: record.id,
+            key: key.to_owned(),
+            kind: record.kind(),
+            text: record.text().to_owned(),
+            replaces: record.replaces,
+        })
+    }
 }
 
 /// A record that passed the intake, and which secrets were replaced in it.
 pub(super) struct Cleaned {
-    record: Admitted,
+    pub(super) record: Admitted,
     redactions: BTreeMap<String, usize>,
 }
 
@@ -327,6 +407,6 @@ pub(super) struct Cleaned {
 struct Told {
     kind: Kind,
     scope: Scope,
-    text: Option<String>,
+    keyed: Option<Keyed>,
     redactions: BTreeMap<String, usize>,
 }

@@ -263,6 +263,12 @@ pub(crate) struct SessionsQuery {
     /// Only these scopes; none means all that the token may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scope: Vec<Parsed<Readable>>,
+    /// Only sessions that went on at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<Parsed<Timestamp>>,
+    /// Only sessions that began before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<Parsed<Timestamp>>,
 }
 
 /// A page of sessions, the last started first.
@@ -287,6 +293,10 @@ pub(crate) struct MessagesQuery {
     /// The tool whose session it is, where two tools call theirs the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
+    /// Only a session of these scopes, where two scopes have one of the same name; none means all that the token may
+    /// read, the token's own scope before the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scope: Vec<Parsed<Readable>>,
 }
 
 /// A page of a session's messages, in the order they were added.
@@ -316,6 +326,9 @@ pub(crate) struct StatusView {
     pub(crate) follower: Option<u32>,
     /// The embedding model, where there is one.
     pub(crate) model: Option<String>,
+    /// Why the model cannot be used, where that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_error: Option<String>,
     /// For how many seconds this process has served; left out where none serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) uptime_seconds: Option<u64>,
@@ -360,6 +373,9 @@ pub(crate) struct Capabilities {
     pub(crate) modes: Vec<Mode>,
     /// The embedding model, where there is one.
     pub(crate) model: Option<String>,
+    /// Why the model cannot be used, where that was seen: then the modes that need it are not among `modes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_error: Option<String>,
     /// Languages in which text is taken apart by more than its characters; others are searched too.
     pub(crate) languages: Vec<String>,
     /// The tools whose hooks are understood.

@@ -8,7 +8,8 @@ use harness_memory::{
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::input::Parsed;
@@ -128,11 +129,27 @@ pub(crate) struct EpisodeRequest {
 }
 
 /// A use of a tool, or only its name.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum ToolSaid {
     Name(String),
     Use(ToolUse),
+}
+
+impl<'de> Deserialize<'de> for ToolSaid {
+    /// Reads it as what it looks like, so that what is wrong with it is said.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ToolSaid, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(name) => Ok(ToolSaid::Name(name)),
+            used @ Value::Object(_) => read(used, "a tool").map(ToolSaid::Use),
+            _ => Err(D::Error::custom("a tool is its name, or an object with `tool`")),
+        }
+    }
+}
+
+/// Reads a part of a request; `what` names it in what is said when it is wrong.
+fn read<T: DeserializeOwned, E: de::Error>(value: Value, what: &str) -> Result<T, E> {
+    serde_json::from_value(value).map_err(|error| E::custom(format!("{what}: {error}")))
 }
 
 impl EpisodeRequest {
@@ -172,10 +189,14 @@ pub(crate) enum RecordRequest {
 
 /// A record with its own id.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Whole<B> {
     /// Its name; a new one when left out.
     #[serde(default)]
     pub(crate) id: Option<RecordId>,
+    /// Taken and not used, so that an answer can be sent as it came: it is what the newer record says.
+    #[serde(default, rename = "replaced_by")]
+    pub(crate) _replaced_by: Option<RecordId>,
     #[serde(flatten)]
     pub(crate) about: About,
     #[serde(flatten)]
@@ -220,12 +241,36 @@ pub(crate) struct MessageRequest {
 }
 
 /// One message, or several, with what is known of their session.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum MessagesRequest {
     Session(SessionMessages),
     Many(#[schemars(length(min = 1, max = 1000))] Vec<MessageRequest>),
     One(MessageRequest),
+}
+
+impl<'de> Deserialize<'de> for MessagesRequest {
+    /// Reads it as what it looks like, so that what is wrong with it is said, and with which message.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<MessagesRequest, D::Error> {
+        fn many<E: de::Error>(values: Vec<Value>) -> Result<Vec<MessageRequest>, E> {
+            let numbered = values.into_iter().enumerate();
+            numbered.map(|(at, value)| read(value, &format!("message {}", at + 1))).collect()
+        }
+        match Value::deserialize(from)? {
+            Value::Array(values) => many(values).map(MessagesRequest::Many),
+            Value::Object(mut fields) => match fields.remove("messages") {
+                None => read(Value::Object(fields), "the message").map(MessagesRequest::One),
+                Some(Value::Array(values)) => {
+                    let messages = many(values)?;
+                    fields.insert("messages".to_owned(), Value::Array(Vec::new()));
+                    let session: SessionMessages = read(Value::Object(fields), "the session")?;
+                    Ok(MessagesRequest::Session(SessionMessages { messages, ..session }))
+                }
+                Some(_) => Err(D::Error::custom("`messages` is a list of messages")),
+            },
+            _ => Err(D::Error::custom("give a message, a list of messages, or an object with `messages`")),
+        }
+    }
 }
 
 /// Messages with what is known of their session.

@@ -42,8 +42,8 @@ export const record = (id, context) => ask("GET", `/v1/records/${part(id)}${quer
 export const exposures = (id) => ask("GET", `/v1/records/${part(id)}/exposures`);
 export const records = (kind, cursor) => ask("GET", `/v1/records${query({ kind, cursor, limit: 30 })}`);
 export const sessions = (cursor) => ask("GET", `/v1/sessions${query({ cursor, limit: 30 })}`);
-export const messages = (id, source, cursor) =>
-  ask("GET", `/v1/sessions/${part(id)}/messages${query({ source, cursor, limit: 50 })}`);
+export const messages = (id, source, scope, cursor) =>
+  ask("GET", `/v1/sessions/${part(id)}/messages${query({ source, scope: scope && `=${scope}`, cursor, limit: 50 })}`);
 export const change = (id, patch) => ask("PATCH", `/v1/records/${part(id)}`, patch);
 export const forget = (id) => ask("DELETE", `/v1/records/${part(id)}`);
 export const undo = (id) => ask("POST", `/v1/records/${part(id)}/undo`, {});

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { fill, folded, make } from "./dom.js";
 import { bringBack, entry, fact, failed, link, pager, sayText, turn } from "./parts.js";
-import { bytes, day, moment, number, say, span } from "./words.js";
+import { bytes, day, moment, number, say, sayOne, span } from "./words.js";
 
 const KINDS = ["message", "episode", "note", "lesson"];
 
@@ -32,7 +32,7 @@ export async function search(place, [text = "", kind = ""]) {
     fill(note,
       make("span", { class: "quiet" }, `${say("confidence")} ${number(answer.confidence, 2)}`),
       ...(answer.degraded || []).map((part) => make("details", { class: "degraded" },
-        make("summary", {}, `${say("degraded")}: ${part.arm}`), part.hint)));
+        make("summary", {}, `${say("degraded")}: ${sayOne("arm", part.arm)}`), part.hint)));
     fill(list, ...(answer.hits.length ? answer.hits.map((hit) => entry(hit, () => load().catch(failed))) : [empty()]));
     more.hidden = answer.hits.length < limit || limit >= HITS_MAX;
   }
@@ -56,8 +56,8 @@ async function paged(list, place, fetch) {
   };
   const add = (page) => {
     list.append(...page.records.map((item) => entry(item, (gone) => {
-      if (gone) list.querySelector(`[data-id="${CSS.escape(gone)}"]`)?.remove();
-      else refresh();
+      if (!gone) return refresh();
+      list.querySelector(`[data-id="${CSS.escape(gone)}"]`)?.remove();
     })));
     return page.next;
   };
@@ -88,7 +88,7 @@ export async function sessions(place) {
         list.append(make("h2", {}, today));
       }
       list.append(make("article", { class: "entry", tabindex: "-1" },
-        make("a", { class: "said", href: link("session", one.id, one.source) }, one.title || say("untitled")),
+        make("a", { class: "said", href: link("session", one.id, one.source, one.scope) }, one.title || say("untitled")),
         make("div", { class: "line low" },
           make("span", { class: "quiet" }, [one.source, one.project, one.branch].filter(Boolean).join(" · ")),
           make("span", { class: "grow" }), make("span", { class: "quiet" }, say("turns", { n: number(one.messages) })),
@@ -101,8 +101,8 @@ export async function sessions(place) {
   place.append(pager(next, async (cursor) => add(await api.sessions(cursor))));
 }
 
-export async function session(place, [id, source]) {
-  const first = await api.messages(id, source);
+export async function session(place, [id, source, scope]) {
+  const first = await api.messages(id, source, scope);
   const about = first.session;
   const talk = make("div", { class: "talk" });
   fill(place,
@@ -115,7 +115,7 @@ export async function session(place, [id, source]) {
     return page.next;
   };
   const next = add(first);
-  place.append(pager(next, async (cursor) => add(await api.messages(id, source, cursor))));
+  place.append(pager(next, async (cursor) => add(await api.messages(id, source, scope, cursor))));
 }
 
 export async function record(place, [id]) {
@@ -130,10 +130,7 @@ export async function record(place, [id]) {
       ? [make("p", { class: "quiet" }, say("gone_until", { when: moment(until) })), make("button", { type: "button", class: "main", onclick: back }, say("undo"))] : ""));
     return;
   }
-  const refresh = (gone) => {
-    if (gone) history.back();
-    else record(place, [id]).catch(failed);
-  };
+  const refresh = (gone) => (gone ? history.back() : record(place, [id]).catch(failed));
   const head = entry({ ...item, snippet: undefined }, refresh);
   head.querySelector(".said")?.remove();
   const body = item.kind === "episode" ? episode(item) : item.kind === "message"
@@ -161,11 +158,12 @@ function episode(item) {
 }
 
 function provenance(item) {
-  const session = item.session && make("a", { href: link("session", item.session, item.source) }, item.session);
+  const session = item.session && make("a", { href: link("session", item.session, item.source, item.scope) }, item.session);
   const other = (id) => id && make("a", { href: link("record", id) }, id);
   return make("details", { class: "provenance" }, make("summary", {}, say("provenance")), make("dl", {},
     fact("created", moment(item.created_at)), fact("source", item.source), fact("session", session), fact("scope", item.scope),
-    fact("origin", item.origin), fact("trust", item.trust), fact("key", item.key), fact("id", item.id),
+    fact("origin", item.origin && sayOne("origin", item.origin)), fact("trust", item.trust && sayOne("trust", item.trust)),
+    fact("key", item.key), fact("id", item.id),
     fact("replaces", other(item.replaces)), fact("replaced", other(item.replaced_by))));
 }
 
@@ -188,11 +186,18 @@ export async function status(place) {
       card(say("sessions"), number(all.store.sessions)), card(bytes(all.store.bytes), say("changes", { n: number(all.store.seq) })),
       all.store.forgotten ? card(say("forgotten_count", { n: number(all.store.forgotten) }), "") : "")] : "",
     make("h2", {}, say("indexes")), make("div", { class: "cards" }, all.indexes.map((index) =>
-      card(index.name, index.state === "current" ? say("current") : index.state,
+      card(sayOne("arm", index.name), indexState(index.state),
         say("documents", { n: number(index.documents) }), bytes(index.bytes), index.lag ? say("lag", { n: number(index.lag) }) : ""))),
     make("h2", {}, say("model")), make("p", {}, all.model || say("no_model")),
+    all.model_error ? make("p", { class: "warn" }, all.model_error) : "",
     make("dl", {}, fact("version", all.version), fact("uptime", all.uptime_seconds !== undefined && span(all.uptime_seconds)),
       fact("follower", all.follower), fact("scope", all.user)));
+}
+
+// A word, and for an index that has to be made anew the reason.
+function indexState(state) {
+  const [word, ...reason] = state.split(": ");
+  return [sayOne("state", word), ...reason].join(": ");
 }
 
 function card(title, main, ...more) {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fill, folded, make, marked } from "./dom.js";
-import { moment, number, say } from "./words.js";
+import { moment, number, say, sayOne } from "./words.js";
 
 // How much of a text is shown before the rest has to be asked for, in characters.
 const TEXT_SHOWN = 1500;
@@ -31,10 +31,10 @@ export const link = (page, ...names) => `#/${[page, ...names.map(encodeURICompon
 export function badges(item) {
   const shown = [make("span", { class: `badge ${item.kind}` }, say(item.kind))];
   if (item.outcome) shown.push(make("span", { class: `badge ${item.outcome}` }, say(item.outcome)));
-  if (item.role) shown.push(make("span", { class: "badge quiet" }, item.speaker || item.role));
+  if (item.role) shown.push(make("span", { class: "badge quiet" }, item.speaker || sayOne("role", item.role)));
   if (item.pinned) shown.push(make("span", { class: "badge pin" }, say("pinned")));
   for (const tag of item.tags || []) shown.push(make("span", { class: "badge tag" }, `#${tag}`));
-  if (item.trust && !["plain", "trusted"].includes(item.trust)) shown.push(make("span", { class: "badge failure" }, item.trust));
+  if (item.trust && !["plain", "trusted"].includes(item.trust)) shown.push(make("span", { class: "badge failure" }, sayOne("trust", item.trust)));
   return shown;
 }
 
@@ -75,7 +75,7 @@ function toolNames(tools) {
 function why(hit) {
   const counts = ([, part]) => Math.abs(part.score * part.weight);
   const rows = Object.entries(hit.why).sort((one, other) => counts(other) - counts(one)).map(([arm, part]) =>
-    make("tr", {}, make("th", { scope: "row" }, arm),
+    make("tr", {}, make("th", { scope: "row" }, sayOne("arm", arm)),
       make("td", {}, make("meter", { min: 0, max: 1, value: Math.max(0, Math.min(1, part.score)) })),
       make("td", { class: "figure" }, say("part", { score: number(part.score, 2), weight: number(part.weight, 2) })),
       make("td", {}, part.words)));
@@ -105,13 +105,13 @@ function actor(item, refresh) {
     pin: attempt(async () => {
       await api.change(item.id, { pinned: !item.pinned });
       toast(say("saved"));
-      refresh();
+      await renewed(refresh, item.id);
     }),
     tags: () => edit(say("tags"), say("tags_hint"), (item.tags || []).join(", "), false, attempt, async (text) => {
       const tags = text.split(/[,，、]/).map((tag) => tag.trim()).filter(Boolean);
       await api.change(item.id, { tags });
       toast(say("saved"));
-      refresh();
+      return () => renewed(refresh, item.id);
     }),
     correct: () => edit(say("correct"), say("text"), item.text, true, attempt, async (text) => {
       const newer = await api.change(item.id, { text });
@@ -122,9 +122,24 @@ function actor(item, refresh) {
       await api.forget(item.id);
       lastForgotten = { id: item.id, refresh };
       toast(say("forgotten"), { label: say("undo"), run: undoLast });
-      refresh(item.id);
+      await renewed(refresh, item.id, item.id);
     }),
   };
+}
+
+// Shows what changed. Who had an entry in hand has it still, or the one that stood beside it where it is gone.
+async function renewed(refresh, id, gone) {
+  const ids = [...document.querySelectorAll("#main .entry")].map((one) => one.dataset.id);
+  const held = document.activeElement?.closest?.(".entry")?.dataset.id;
+  const at = ids.indexOf(id);
+  const near = at < 0 ? [id, held, ...ids] : [id, ...ids.slice(at + 1), ...ids.slice(0, at).reverse()];
+  await refresh(gone);
+  // Who has gone on to something else meanwhile is left there.
+  if (document.activeElement && document.activeElement !== document.body) return;
+  const shown = new Map([...document.querySelectorAll("#main .entry")].map((one) => [one.dataset.id, one]));
+  const next = shown.get(near.find((one) => one && shown.has(one)));
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
 }
 
 export async function undoLast() {
@@ -138,19 +153,21 @@ export async function bringBack(id, refresh) {
   try {
     await api.undo(id);
     toast(say("undone"));
-    refresh();
+    await renewed(refresh, id);
   } catch (error) {
     failed(error);
   }
 }
 
+// Asks for a text; what `save` answers is done once the dialog is gone, which gives the focus back where it was.
 function edit(title, label, value, long, attempt, save) {
   const dialog = document.getElementById("edit");
   const field = make(long ? "textarea" : "input", { id: "edit-field", rows: long ? 8 : undefined, autocomplete: "off" });
   field.value = value;
   const submit = attempt(async () => {
-    await save(field.value);
+    const then = await save(field.value);
     dialog.close();
+    await then?.();
   });
   fill(dialog, make("form", { onsubmit: (event) => { event.preventDefault(); submit(); } },
     make("h2", { id: "edit-title" }, title), make("label", { for: "edit-field" }, label), field,
@@ -175,7 +192,7 @@ export function turn(item, here) {
         make("pre", {}, item.text))
     : folded(item.text, TEXT_SHOWN, say("more"));
   return make("article", { class: `turn ${kind}${item.id === here ? " here" : ""}`, id: `r-${item.id}`, "data-id": item.id, tabindex: "-1" },
-    make("div", { class: "line" }, make("strong", {}, item.speaker || item.role), make("span", { class: "grow" }),
+    make("div", { class: "line" }, make("strong", {}, item.speaker || sayOne("role", item.role)), make("span", { class: "grow" }),
       make("a", { class: "quiet", href: link("record", item.id) }, make("time", { datetime: item.created_at }, moment(item.created_at)))),
     item.text ? text : "", item.caption ? make("div", { class: "quiet" }, `${say("image")}: ${item.caption}`) : "", calls);
 }

@@ -26,7 +26,7 @@ const WORDS = {
     degraded: "Not everything took part", image: "Image", help_title: "Keys", key_search: "search", key_next: "next", key_previous: "previous",
     key_open: "open", key_pin: "pin or unpin", key_tags: "edit tags", key_forget: "forget", key_undo: "undo the last forgetting",
     key_back: "back", key_help: "this list", key_pages: "search, sessions, episodes, notes, status", close: "Close", older: "Older", correct: "Correct", text: "Text",
-    gone: "This was forgotten.", gone_until: "It can be brought back until {when}.", part: "{score} × {weight}",
+    gone: "This was forgotten.", gone_until: "It can be brought back until {when}.", part: "{score} × {weight}", pages: "Pages",
   },
   zh: {
     skip: "跳到正文", search: "搜索", ask: "想回忆什么？", theme: "深色或浅色", keys: "按键", language: "English",
@@ -48,7 +48,13 @@ const WORDS = {
     hits_first: "最相关的在前", degraded: "有一部分没有参加", image: "图片", help_title: "按键", key_search: "搜索", key_next: "下一条",
     key_previous: "上一条", key_open: "打开", key_pin: "置顶或取消", key_tags: "编辑标签", key_forget: "忘记", key_undo: "撤销上一次忘记",
     key_back: "返回", key_help: "本列表", key_pages: "搜索、会话、经历、笔记、状态", close: "关闭", older: "更早", correct: "更正", text: "文字", gone: "这条已被忘记。", gone_until: "在 {when} 之前可以找回。",
-    part: "{score} × {weight}",
+    part: "{score} × {weight}", pages: "页面",
+    role_user: "用户", role_assistant: "助手", role_tool: "工具", role_system: "系统", trust_trusted: "可信", trust_plain: "一般",
+    trust_untrusted: "不可信", trust_quarantined: "已隔离", origin_user: "本人", origin_agent: "模型", origin_tool: "工具",
+    origin_import: "导入", origin_web: "网页", state_current: "最新", state_behind: "落后", state_missing: "尚未建立", state_rebuild: "需要重建",
+    arm_text: "文字", arm_vector: "向量", arm_copies: "重复次数", arm_date: "日期", arm_named: "提到的名字", arm_neighbours: "上下文", arm_newer: "更新的说法",
+    arm_outcome: "结果", arm_recency: "新近", arm_repeats: "多次说过", arm_reranker: "重排", arm_session: "会话", arm_situation: "情形", arm_credit: "成效",
+    arm_replaced: "已被替代", arm_role: "角色", arm_store: "存储", arm_query: "问题",
   },
 };
 
@@ -58,6 +64,11 @@ let language = kept || (navigator.languages || []).map((tag) => tag.slice(0, 2))
 export function say(word, values = {}) {
   const text = WORDS[language][word] ?? WORDS.en[word] ?? word;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+// A word of a closed set, such as a role or a trust. In English it is the word itself.
+export function sayOne(set, word) {
+  return WORDS[language][`${set}_${word}`] ?? word;
 }
 
 export function currentLanguage() {
