@@ -1,6 +1,7 @@
 //! Programs that are started, and that do not outlive whoever started them.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Ends a program with all that it started, when it is dropped before [`Group::release`].
 #[derive(Debug)]
@@ -38,4 +39,22 @@ pub(crate) fn lead_group(command: &mut tokio::process::Command) {
     #[cfg(unix)]
     command.process_group(0);
     command.kill_on_drop(true);
+}
+
+/// Who installs or updates a program has it open for a moment, and it cannot be started meanwhile: so often it is tried
+/// again, after so long.
+const BUSY_TRIES: usize = 10;
+const BUSY_WAIT: Duration = Duration::from_millis(20);
+
+/// Starts a program.
+pub(crate) async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
+    for _ in 0..BUSY_TRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(BUSY_WAIT).await;
+            }
+            spawned => return spawned,
+        }
+    }
+    command.spawn()
 }

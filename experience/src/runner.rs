@@ -401,7 +401,7 @@ impl Runner {
         command.args(arguments).current_dir(&provider.folder).envs(provider.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         process::lead_group(&mut command);
-        let mut child = match command.spawn() {
+        let mut child = match process::spawn(&mut command).await {
             Ok(child) => child,
             Err(error) => {
                 let binary = provider.binary.display();

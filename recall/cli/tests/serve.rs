@@ -474,6 +474,10 @@ async fn events_tell_every_change_and_go_on_where_they_were_left() {
     assert!(rest.contains(&other));
     let lost = server.ask(Method::GET, "/v1/events?follow=false&after=9-5").send().await.unwrap().text().await.unwrap();
     assert!(lost.contains("event: reset"), "{lost}");
+    // A client that reconnects sends what it has; what stands in the address was written by somebody.
+    let strange = server.ask(Method::GET, "/v1/events?follow=false").header("Last-Event-ID", "0").send().await.unwrap();
+    assert!(strange.text().await.unwrap().contains("event: reset"));
+    assert_eq!(server.ask(Method::GET, "/v1/events?follow=false&after=0").send().await.unwrap().status(), 400);
 }
 
 #[tokio::test]

@@ -72,8 +72,9 @@ pub(crate) fn add(api: Api) -> Api {
         .map(|(name, schema, _)| json!({ "name": name, "in": "query", "required": false, "schema": schema }))
         .chain([json!({
             "name": "Last-Event-ID", "in": "header", "required": false,
-            "description": "The id of the last event that was seen: the stream goes on behind it.",
-            "schema": { "type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}$" },
+            "description": "The id of the last event that was seen: the stream goes on behind it. One that is no id of ours is \
+    answered with `reset`, as one of another log is: a client that reconnects sends what it has.",
+            "schema": { "type": "string" },
         })])
         .collect();
     let responses = json!({
@@ -114,16 +115,19 @@ async fn open(
     request: Request,
 ) -> Result<impl Stream<Item = Result<Event, Infallible>>, Problem> {
     let query: EventsQuery = QueryShape::of::<EventsQuery>().read(request.uri().query().unwrap_or_default())?;
-    let asked = last_event_id(request.headers())?.or(query.after);
+    let last = last_event_id(request.headers());
     let busy = || Problem::unavailable("busy", "too many streams are open: close one, or try again later");
     let place = shared.streams.clone().try_acquire_owned().map_err(|_| busy())?;
     let head = shared.service.blocking(|service| Ok(service.engine().store().head()?)).await?;
-    let (after, waiting) = match asked {
+    let begins = match (last, query.after) {
+        (Some(last), _) => Some(start(&last, &head).unwrap_or_default()),
+        (None, Some(id)) => Some(start(&id, &head)?),
+        (None, None) => None,
+    };
+    let (after, waiting) = match begins {
         None => (head.seq, Vec::new()),
-        Some(id) => match start(&id, &head)? {
-            Some(seq) => (seq, Vec::new()),
-            None => (head.seq, vec![reset(&head)]),
-        },
+        Some(Some(seq)) => (seq, Vec::new()),
+        Some(None) => (head.seq, vec![reset(&head)]),
     };
     shared.metrics.stream_began();
     let listener = Listener {
@@ -137,10 +141,9 @@ async fn open(
     Ok(stream::unfold(listener, Listener::next))
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Problem::bad_request("Last-Event-ID is no id of an event"))?;
-    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+fn last_event_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("last-event-id")?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
 }
 
 /// Where to begin behind this id; `None` when it is of another log or lies before us.
