@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -154,13 +155,31 @@ impl Folders {
         let mut folder = self.root.clone();
         folder.extend(places.iter().map(|place| slug(place)));
         if self.made.insert(folder.clone(), ()).is_none() {
-            fs::create_dir_all(&folder).map_err(Error::io("make the folder", &folder))?;
+            make_private(&folder).map_err(Error::io("make the folder", &folder))?;
         }
         // Ids of one day share their beginning; their end tells them apart.
         let letters: Vec<char> = id.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         let end: String = letters[letters.len().saturating_sub(12)..].iter().collect();
         Ok(folder.join(format!("{}-{}-{end}.md", at.strftime("%Y-%m-%d"), slug(title))))
     }
+}
+
+/// A folder that is its owner's alone, as what is remembered is.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// How such a file is written.
+fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// Words of any language as a file's name: letters and digits, joined by hyphens.
@@ -184,7 +203,7 @@ fn slug(text: &str) -> String {
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(Error::io("write", path))
+    private().open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(Error::io("write", path))
 }
 
 /// A value of the front matter: JSON, which YAML reads too.
