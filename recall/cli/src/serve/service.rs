@@ -5,6 +5,18 @@
 //! - `hooks`: what coding tools' hooks ask; `embeddings`: the model's vectors
 //! - `runs`: what was injected and how it ended; `status`: what there is and what can be done
 
+/// A span of work on the memory, called as OpenTelemetry's conventions for generative AI call it.
+macro_rules! memory_span {
+    ($name:literal $(, $($field:tt)+)?) => {
+        tracing::info_span!(
+            $name,
+            gen_ai.operation.name = $name,
+            gen_ai.provider.name = "harness"
+            $(, $($field)+)?
+        )
+    };
+}
+
 mod change;
 mod embeddings;
 mod hooks;

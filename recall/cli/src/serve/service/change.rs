@@ -47,12 +47,7 @@ impl Service {
         }
         let (grant, key) = (writer.grant.clone(), writer.key(None)?);
         self.blocking(move |service| {
-            let _entered = tracing::info_span!(
-                "update_memory",
-                gen_ai.operation.name = "update_memory",
-                gen_ai.provider.name = "harness"
-            )
-            .entered();
+            let _entered = memory_span!("update_memory").entered();
             let record = service.writable(id, &grant)?;
             let patch = Patch { outcome: relabelled(&record, outcome, reason)?, ..patch };
             // Either way one transaction: what is refused changes nothing.
@@ -117,12 +112,7 @@ impl Service {
         }
         let grant = grant.clone();
         self.blocking(move |service| {
-            let _entered = tracing::info_span!(
-                "delete_memory",
-                gen_ai.operation.name = "delete_memory",
-                gen_ai.provider.name = "harness"
-            )
-            .entered();
+            let _entered = memory_span!("delete_memory").entered();
             let store = service.engine().store();
             for (id, lookup) in request.ids.iter().zip(store.get(&request.ids)?) {
                 match lookup {
@@ -159,12 +149,7 @@ impl Service {
         grant.check_write()?;
         let grant = grant.clone();
         self.blocking(move |service| {
-            let _entered = tracing::info_span!(
-                "restore_memory",
-                gen_ai.operation.name = "restore_memory",
-                gen_ai.provider.name = "harness"
-            )
-            .entered();
+            let _entered = memory_span!("restore_memory").entered();
             let store = service.engine().store();
             let lookup = store.get(&[id])?.pop().unwrap_or(Lookup::Missing);
             match lookup {

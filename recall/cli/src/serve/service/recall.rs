@@ -112,10 +112,8 @@ impl Service {
 
 /// The span of a search; its text is in it only where that is wanted.
 fn searching(text: &str) -> Span {
-    let span = tracing::info_span!(
+    let span = memory_span!(
         "search_memory",
-        gen_ai.operation.name = "search_memory",
-        gen_ai.provider.name = "harness",
         gen_ai.memory.record.count = Empty,
         gen_ai.memory.query.text = Empty,
         harness.confidence = Empty,

@@ -117,12 +117,7 @@ impl Service {
     pub(crate) async fn record(&self, grant: &Grant, id: RecordId, context: usize) -> Result<RecordView, Problem> {
         let reads = grant.reads.clone();
         self.blocking(move |service| {
-            let _entered = tracing::info_span!(
-                "get_memory",
-                gen_ai.operation.name = "get_memory",
-                gen_ai.provider.name = "harness"
-            )
-            .entered();
+            let _entered = memory_span!("get_memory").entered();
             service.view(id, &reads, context)
         })
         .await

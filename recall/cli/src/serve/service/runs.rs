@@ -48,12 +48,7 @@ impl Service {
             holdout: request.holdout,
             ..Exposure::new(grant.run(&request.run), request.query, records)
         };
-        let span = tracing::info_span!(
-            "expose_memory",
-            gen_ai.operation.name = "expose_memory",
-            gen_ai.provider.name = "harness",
-            gen_ai.memory.record.count = exposure.records.len()
-        );
+        let span = memory_span!("expose_memory", gen_ai.memory.record.count = exposure.records.len());
         self.memory(grant.reads.clone(), grant.home_scope.clone()).expose(exposure).instrument(span).await?;
         Ok(Done { run: request.run })
     }
@@ -92,11 +87,7 @@ impl Service {
         grant.check_write()?;
         check_run(&run)?;
         let memory = self.memory(grant.reads.clone(), grant.home_scope.clone());
-        let span = tracing::info_span!(
-            "credit_memory",
-            gen_ai.operation.name = "credit_memory",
-            gen_ai.provider.name = "harness"
-        );
+        let span = memory_span!("credit_memory");
         memory.credit(grant.run(&run), request.outcome, request.reason).instrument(span).await?;
         Ok(Done { run })
     }

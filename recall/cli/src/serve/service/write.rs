@@ -357,12 +357,7 @@ fn check_position(position: u32) -> Result<(), Problem> {
 
 /// The span of a write by this way in.
 fn writing(source: &'static str) -> tracing::Span {
-    tracing::info_span!(
-        "create_memory",
-        gen_ai.operation.name = "create_memory",
-        gen_ai.provider.name = "harness",
-        harness.source = source
-    )
+    memory_span!("create_memory", harness.source = source)
 }
 
 /// The present to the millisecond, as records keep it.
