@@ -285,6 +285,22 @@ fn verify_names_what_does_not_fit() {
 }
 
 #[test]
+fn verify_finds_each_of_many_that_begin_with_the_same_words() {
+    let home = Home::new();
+    let said = "the heron waits by the old mill until the rain has passed and the water is clear again; ".repeat(2);
+    // The shorter they are the higher they stand, so that most are no answer to the words that all begin with.
+    for number in 0..200 {
+        let note = Note::new(format!("{said}{}", "and then it waits on ".repeat(number)));
+        let mut record = Record::new(Scope::parse("ana").unwrap(), "test", Origin::User, note);
+        record.created_at = Timestamp::from_second(1_700_000_000 + number as i64).unwrap();
+        home.store.put(vec![Intake::new().admit_one(record).unwrap()]).unwrap();
+    }
+    let mut index = home.index();
+    home.follow(&mut index);
+    assert_eq!(index.verify(&home.store, &mut |_, _| true).unwrap(), []);
+}
+
+#[test]
 fn what_is_never_searched_is_never_found() {
     let home = Home::new();
     let mut turn = Message::new(Role::User, 0, "environment heron");

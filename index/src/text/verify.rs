@@ -1,13 +1,14 @@
 //! Comparing the text index with the store.
 
-use harness_memory::store::{Filter, Finding};
-use harness_memory::{Lookup, ReadSet, Row, Store};
+use harness_memory::store::{Filter as Listing, Finding};
+use harness_memory::{Lookup, ReadSet, Row, Store, Stored};
+use jiff::SignedDuration;
 use rustc_hash::FxHashSet;
 
 use super::document::document;
 use super::index::{TEXT, TextIndex};
 use crate::error::{Error, Result};
-use crate::index::{Index, Search};
+use crate::index::{Filter, Index, Search};
 
 /// So many records are read from the store at once.
 const PAGE: usize = 256;
@@ -60,7 +61,7 @@ impl TextIndex {
         let every = (total / SAMPLES).max(1);
         let (mut after, mut done) = (None, 0u64);
         loop {
-            let page = store.list(&Filter { after, limit: PAGE, ..Filter::default() })?;
+            let page = store.list(&Listing { after, limit: PAGE, ..Listing::default() })?;
             let ended = page.len() < PAGE;
             for lookup in page {
                 done += 1;
@@ -81,7 +82,7 @@ impl TextIndex {
                 }
                 let missing = if !known {
                     Some("is not in the text index")
-                } else if done.is_multiple_of(every) && !self.finds(store, stored.row, &document.text)? {
+                } else if done.is_multiple_of(every) && !self.finds(store, &stored, &document.text)? {
                     Some("is not found by its own words")
                 } else {
                     None
@@ -108,18 +109,27 @@ impl TextIndex {
         Ok(findings)
     }
 
-    fn finds(&self, store: &dyn Store, row: Row, text: &str) -> Result<bool> {
+    fn finds(&self, store: &dyn Store, stored: &Stored, text: &str) -> Result<bool> {
         let words: String = text.chars().take(SAMPLE_CHARS).collect();
         if !words.chars().any(char::is_alphanumeric) {
             return Ok(true);
         }
+        let record = &stored.record;
         let reads = ReadSet::everything();
-        let search = Search { plain: true, ..Search::new(&words, &reads, SAMPLE_RANK) };
+        // Among what came in with it: of a text that hundreds say in nearly the same words, others may come first.
+        let filter = Filter {
+            kinds: &[record.kind()],
+            session: record.session.as_deref(),
+            since: Some(record.created_at),
+            until: record.created_at.checked_add(SignedDuration::from_millis(1)).ok(),
+            ..Filter::of(&reads)
+        };
+        let search = Search { plain: true, filter, ..Search::new(&words, &reads, SAMPLE_RANK) };
         let found = self.search(store, &search)?;
         let worst = found.candidates.last().map_or(0.0, |candidate| candidate.score);
         let best = found.candidates.first().map_or(0.0, |candidate| candidate.score);
         // Where all answers are as good as each other there are more copies than were asked for.
-        Ok(found.candidates.iter().any(|candidate| candidate.row == row)
+        Ok(found.candidates.iter().any(|candidate| candidate.row == stored.row)
             || found.candidates.len() == SAMPLE_RANK && worst == best)
     }
 }
