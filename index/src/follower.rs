@@ -155,6 +155,8 @@ fn open(path: &PathBuf) -> Result<File> {
 pub struct Beside<'a> {
     /// Whether it is needed for something else, and must not leave.
     pub busy: &'a dyn Fn() -> bool,
+    /// Whether it is to leave at the next step, whatever there is to do.
+    pub leave: &'a dyn Fn() -> bool,
     /// Told when records were removed for good: whatever else keeps something of them is to remove it too.
     pub purged: &'a dyn Fn(),
     /// Whether whatever else follows the log has passed this change, so that what is before it may be folded.
@@ -164,11 +166,11 @@ pub struct Beside<'a> {
 impl Beside<'static> {
     /// Nothing else goes on.
     pub fn nothing() -> Beside<'static> {
-        Beside { busy: &|| false, purged: &|| {}, passed: &|_| true }
+        Beside { busy: &|| false, leave: &|| false, purged: &|| {}, passed: &|_| true }
     }
 }
 
-/// Follows the log until nothing happened for `idle`, or `stop` is set.
+/// Follows the log until nothing happened for `idle`, or `stop` is set, or it is to [leave](Beside::leave).
 ///
 /// Batches are committed as they come; single writes are left to gather for a second, for searches read what is not
 /// committed themselves. When nothing is left to do, merges are finished, memory is given back, and the texts of what
@@ -190,7 +192,7 @@ pub fn follow(
     let mut purged: Option<Instant> = None;
     // Somebody else removed records for good: their text is still in what the indexes keep of deleted documents.
     let mut leftovers = false;
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && !(beside.leave)() {
         if !lock.stands() {
             tracing::info!("the folder of the indexes was removed");
             return Ok(());

@@ -42,9 +42,12 @@ pub const TAIL_BYTES_LONG: usize = 64 << 10;
 /// Of changes without embeddings so few want a follower: whoever searches has to embed them, each time anew.
 pub const UNEMBEDDED_CHANGES_LONG: u64 = 8;
 
-/// How long work that needs the follower's lock waits for another process to give it up. A follower that is
-/// told nothing gives it up after 30 s of quiet; one that is in the middle of a backlog takes longer.
+/// How long work that needs the follower's lock waits for another process to give it up. One that follows and can be
+/// asked does so within a second; one in the middle of a backlog takes longer.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+
+/// It is asked to leave once in so long.
+const LOCK_TURN: Duration = Duration::from_millis(500);
 
 /// Vectors that an audit searches by themselves at the most: with so many, one lost in a thousand is noticed.
 const AUDIT_ROWS: usize = 10_000;
@@ -347,6 +350,21 @@ impl Engine {
         }
     }
 
+    /// The follower's lock, for work that needs the indexes to itself. Whoever follows is asked to leave, and waited for.
+    fn lock_indexes(&self) -> Result<FollowLock> {
+        let begin = std::time::Instant::now();
+        loop {
+            match FollowLock::take(&self.index_folder(), LOCK_TURN) {
+                Ok(lock) => return Ok(lock),
+                // Once more each time: another may have come in between.
+                Err(harness_index::Error::Followed { .. }) if begin.elapsed() < LOCK_PATIENCE => {
+                    crate::socket::ask_to_leave(&self.home, LOCK_TURN);
+                }
+                Err(error) => return Err(failed("lock")(error)),
+            }
+        }
+    }
+
     fn catch_up_locked(&self, _lock: &FollowLock, progress: Progress) -> Result<()> {
         let mut text = TextIndex::new(&self.index_folder());
         harness_index::catch_up(&*self.store, &mut text, progress).map_err(failed("bring up to date"))?;
@@ -357,7 +375,7 @@ impl Engine {
     ///
     /// Takes seconds for each few hundred records that were never embedded. Stopped, it keeps what was done.
     pub fn embed(&self, progress: Progress) -> Result<bool> {
-        let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
+        let _lock = self.lock_indexes()?;
         let Some(mut index) = self.open_meaning()? else { return Ok(false) };
         harness_index::catch_up(&*self.store, &mut index, progress).map_err(failed("bring up to date"))?;
         index.settle().map_err(failed("settle"))?;
@@ -391,7 +409,7 @@ impl Engine {
             }
         }
         // With the follower's lock, because whoever follows has the indexes open for writing.
-        let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
+        let _lock = self.lock_indexes()?;
         let mut indexes = self.indexes();
         if removed > 0 {
             for index in &mut indexes {
@@ -474,7 +492,7 @@ impl Engine {
 
     /// Builds every index anew from the store; the old one answers until the new one stands.
     pub fn rebuild(&self, progress: Progress) -> Result<()> {
-        let _lock = FollowLock::take(&self.index_folder(), LOCK_PATIENCE).map_err(failed("lock"))?;
+        let _lock = self.lock_indexes()?;
         let mut text = TextIndex::new(&self.index_folder());
         text.rebuild(&*self.store, progress).map_err(failed("rebuild"))?;
         if let Some(mut index) = self.open_meaning()? {

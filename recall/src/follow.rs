@@ -43,6 +43,8 @@ struct Control {
     embedding: AtomicBool,
     /// Records were removed for good, whose vectors are to be removed too.
     purged: AtomicBool,
+    /// Another process asked for the lock.
+    leave: AtomicBool,
 }
 
 impl Control {
@@ -72,7 +74,8 @@ impl Engine {
     /// low priority. Meanwhile this process holds the model, and makes the vectors of other processes' questions.
     ///
     /// Takes the follower's lock and answers `false` at once when another process holds it. After a question it stays
-    /// for ten minutes, unless `idle` is zero.
+    /// for ten minutes, unless `idle` is zero. It leaves when another process needs the indexes to itself, and may be
+    /// called again a moment later.
     pub fn follow(&self, idle: Duration, stop: &AtomicBool) -> Result<bool> {
         let Some(lock) = FollowLock::try_take(&self.index_folder()).map_err(failed("lock"))? else {
             return Ok(false);
@@ -91,7 +94,8 @@ impl Engine {
                 scope.spawn(|| {
                     let embed = |question: &str| self.meaning.embed_here(question);
                     let errand = |errand| self.errand(errand);
-                    holder.serve(&Skills { embed: &embed, errand: &errand });
+                    let leave = || control.leave.store(true, Ordering::Relaxed);
+                    holder.serve(&Skills { embed: &embed, errand: &errand, leave: &leave });
                 });
             }
             scope.spawn(|| self.follow_vectors(&control, stop));
@@ -107,7 +111,8 @@ impl Engine {
                 None => true,
                 Some(reached) => reached.is_some_and(|(position, _)| position.seq >= seq),
             };
-            let beside = Beside { busy: &busy, purged: &purged, passed: &passed };
+            let leave = || control.leave.load(Ordering::Relaxed);
+            let beside = Beside { busy: &busy, leave: &leave, purged: &purged, passed: &passed };
             let followed = harness_index::follow(&**self.store(), &mut indexes, &lock, idle, stop, &beside);
             drop(ending);
             followed

@@ -1,8 +1,9 @@
 //! What the process that holds the model does for others, over a local socket in the home: a question's vector, or all of
-//! an errand, where its program [takes errands](crate::Engine::take_errands).
+//! an errand, where its program [takes errands](crate::Engine::take_errands). It also makes way for who needs the indexes
+//! to itself.
 //!
 //! ```text
-//! request    length (u32, little endian), JSON {"v": 1, "question": "…"} or {"v": 1, "errand": …}
+//! request    length (u32, little endian), JSON {"v": 1, "question": "…"}, {"v": 1, "errand": …} or {"v": 1, "leave": {}}
 //! answer     length (u32, little endian), JSON {"embedder", "understood", "proven", "languages", "vector"},
 //!            {"code", "reason"} or {"done": …}
 //! ```
@@ -47,6 +48,7 @@ struct Request {
 enum Wish {
     Question(String),
     Errand(Value),
+    Leave {},
 }
 
 /// What became of an errand.
@@ -66,6 +68,8 @@ pub(crate) struct Skills<'a> {
     pub(crate) embed: &'a (dyn Fn(&str) -> Result<Question, Absent> + Sync),
     /// What came of an errand; `None` where it is not taken.
     pub(crate) errand: &'a (dyn Fn(Value) -> Option<Value> + Sync),
+    /// Gives the follower's lock back soon, whatever there is to stay for.
+    pub(crate) leave: &'a (dyn Fn() + Sync),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,10 +128,10 @@ impl From<Reply> for Result<Question, Absent> {
 }
 
 #[cfg(unix)]
-pub(crate) use unix::{Holder, ask, send};
+pub(crate) use unix::{Holder, ask, ask_to_leave, send};
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{Holder, ask, send};
+pub(crate) use elsewhere::{Holder, ask, ask_to_leave, send};
 
 #[cfg(unix)]
 mod unix {
@@ -259,6 +263,10 @@ mod unix {
                 Some(done) => Reply::Done { done },
                 None => return Err(io::Error::other("the errand is not taken")),
             },
+            Wish::Leave {} => {
+                (skills.leave)();
+                Reply::Done { done: Value::Null }
+            }
         };
         write(&mut stream, &reply, Instant::now() + EXCHANGE_MAX)
     }
@@ -290,6 +298,14 @@ mod unix {
                 tracing::debug!(%error, "an errand was not done");
                 Sent::NotDone
             }
+        }
+    }
+
+    /// Asks whoever follows to give the follower's lock back. It is not waited for, nor told whether anybody heard it:
+    /// the lock says.
+    pub(crate) fn ask_to_leave(home: &Path, patience: Duration) {
+        if let Some(Err(error)) = request(home, Wish::Leave {}, patience) {
+            tracing::debug!(%error, "the process that follows was not asked to leave");
         }
     }
 
@@ -374,7 +390,7 @@ mod unix {
             let holder = &opened;
             std::thread::scope(|scope| {
                 let errand = |errand: Value| errand.as_str().map(|text| Value::from(format!("{text}, done")));
-                scope.spawn(move || holder.serve(&Skills { embed: &question, errand: &errand }));
+                scope.spawn(move || holder.serve(&Skills { embed: &question, errand: &errand, leave: &|| {} }));
                 test();
                 holder.close();
             });
@@ -490,4 +506,6 @@ mod elsewhere {
     pub(crate) fn send(_home: &Path, _errand: Value, _patience: Duration) -> Sent {
         Sent::Nobody
     }
+
+    pub(crate) fn ask_to_leave(_home: &Path, _patience: Duration) {}
 }

@@ -67,6 +67,24 @@ fn vector_lag(engine: &Engine) -> Option<u64> {
 }
 
 #[test]
+#[cfg(unix)]
+fn who_follows_makes_way_for_who_rebuilds() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, follower) = (Engine::open(home.path()).unwrap(), Engine::open(home.path()).unwrap());
+    write(&engine, NEEDLE);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let following = scope.spawn(|| follower.follow(Duration::from_secs(3_600), &stop));
+        wait_for("somebody follows", || harness_index::follower(&home.path().join("index")).is_some());
+        let rebuilt = engine.rebuild(&mut |_, _| true);
+        stop.store(true, Ordering::Relaxed);
+        rebuilt.unwrap();
+        assert!(following.join().unwrap().unwrap());
+    });
+    assert_eq!(ask(&engine, Mode::Text).unwrap().hits.len(), 1);
+}
+
+#[test]
 fn without_a_model_text_answers_and_says_so_and_meaning_alone_is_an_error() {
     let home = tempfile::tempdir().unwrap();
     let engine = Engine::open(home.path()).unwrap();

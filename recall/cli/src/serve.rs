@@ -233,8 +233,8 @@ fn router(shared: Shared) -> Router {
 fn follow(engine: &Engine, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         match engine.follow(FOLLOW_IDLE, stop) {
-            Ok(true) => {}
-            Ok(false) => thread::sleep(FOLLOW_RETRY),
+            // Where another process asked for the indexes, it gets them first.
+            Ok(_) => thread::sleep(FOLLOW_RETRY),
             Err(error) => {
                 // What is not indexed is searched too.
                 tracing::warn!("cannot follow: {error}");

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Output, Stdio};
 
 use harness_memory::Store;
 use harness_memory::store::{Filter, Lookup};
@@ -373,22 +372,8 @@ fn no_secret_is_kept_by_any_way_in() {
     web.server.signal("-TERM");
     let (_, log) = web.server.ended();
     sayings.none_in(log.as_bytes(), "the server's log");
-    // A follower that a hook has started stays for the next prompt, and who rebuilds waits a minute for it.
-    let patience = Instant::now() + Duration::from_secs(300);
-    loop {
-        let rebuilt = home.output(&["index", "rebuild"]);
-        if rebuilt.status.success() {
-            break;
-        }
-        let said = String::from_utf8_lossy(&rebuilt.stderr);
-        assert!(Instant::now() < patience, "{said}");
-        // No other command is asked meanwhile: one that finds much to index would start the next.
-        let pid = said.split_once("(pid ").and_then(|(_, rest)| rest.split_once(')')).expect("it says who").0;
-        while Command::new("kill").arg(pid).stderr(Stdio::null()).status().unwrap().success() {
-            assert!(Instant::now() < patience, "{pid} does not end");
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
+    // A follower that a hook has started stays for the next prompt, and makes way for this.
+    home.run(&["index", "rebuild"]);
     let files = sayings.none_under(&home.path());
     // Bodies as they are read, of all kinds, with what stands around them.
     let engine = Engine::open(&home.path()).unwrap();
