@@ -88,6 +88,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// How many could not be read.
     pub problems_total: u64,
+    /// What the source holds that is no memory of its own and was left there: what it is, and how many there are.
+    pub left_out: Option<(&'static str, u64)>,
     /// Whether the sink asked to stop.
     pub stopped: bool,
 }

@@ -1,5 +1,6 @@
 //! claude-mem's database: observations become notes, summaries of sessions become episodes. Its versions have different
-//! columns, so that each is taken where it is there.
+//! columns, so that each is taken where it is there. Its copies of prompts are left out: they are messages of Claude Code's
+//! sessions, which keep them with their answers.
 
 use std::collections::HashSet;
 
@@ -26,6 +27,12 @@ pub(super) fn read(reading: &mut Reading) -> Result<()> {
     }
     if tables.contains("observations") && !rows(reading, &connection, "observations", &mut observation)? {
         return Ok(());
+    }
+    if tables.contains("user_prompts") {
+        let count = connection.query_row("SELECT count(*) FROM user_prompts", [], |columns| columns.get::<_, i64>(0));
+        // Where they cannot even be counted, damage is reported with what is read.
+        let prompts = count.unwrap_or_default();
+        reading.report.left_out = (prompts > 0).then_some(("prompt", prompts.unsigned_abs()));
     }
     if tables.contains("session_summaries") {
         rows(reading, &connection, "session_summaries", &mut summary)?;

@@ -162,6 +162,7 @@ struct Tally {
     known: u64,
     refused: u64,
     problems: u64,
+    left_out: u64,
 }
 
 /// What another memory holds.
@@ -199,6 +200,11 @@ fn other(form: Form, args: &Args, app: &App) -> anyhow::Result<Exit> {
         report::line(&format!("warning: {}{line}: {}", problem.path.display(), one_line(&problem.reason)));
     }
     unnamed(read.problems_total, read.problems.len());
+    if let Some((what, number)) = read.left_out {
+        tally.left_out = number;
+        let hint = "`harness session import` takes them with their answers";
+        report::line(&format!("note: left out {} of sessions: {hint}", count(number, what)));
+    }
     if let Some(note) = redaction_note(&taking.redactions) {
         report::line(&note);
     }

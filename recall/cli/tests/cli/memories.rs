@@ -85,7 +85,9 @@ fn the_database_of_claude_mem_becomes_notes_and_episodes() {
              CREATE TABLE session_summaries (id INTEGER PRIMARY KEY, project TEXT, request TEXT, learned TEXT, completed TEXT,
                  created_at_epoch INTEGER);
              INSERT INTO session_summaries VALUES (1, 'shop', 'make the deploy pass', 'raise the pool first', 'the deploy passed',
-                 1740823200000);",
+                 1740823200000);
+             CREATE TABLE user_prompts (id INTEGER PRIMARY KEY, prompt_text TEXT);
+             INSERT INTO user_prompts VALUES (1, 'make the deploy pass'), (2, 'and now?');",
         )
         .unwrap();
     drop(database);
@@ -97,6 +99,8 @@ fn the_database_of_claude_mem_becomes_notes_and_episodes() {
     assert_eq!(hit["created_at"], "2025-03-01T10:00:00Z");
     let episode = first(&home, "make the deploy pass");
     assert_eq!(episode["kind"], "episode", "{episode}");
+    let again = home.run(&["import", path.to_str().unwrap()]);
+    assert!(again.err.contains("left out 2 prompts of sessions"), "{}", again.err);
 }
 
 #[test]
