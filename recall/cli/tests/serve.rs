@@ -95,6 +95,46 @@ async fn a_request_that_is_sent_again_adds_nothing() {
 }
 
 #[tokio::test]
+async fn a_list_of_notes_or_episodes_is_written_whole_or_not_at_all() {
+    let server = Server::start();
+    let send =
+        |path: &str, body: Value| server.ask(Method::POST, path).header("Idempotency-Key", "list").json(&body).send();
+    let notes =
+        json!([{ "text": "the heron waits" }, { "text": "der Reiher wartet", "tags": ["de"] }, { "text": "鹭在等" }]);
+    let first = send("/v1/notes", notes.clone()).await.unwrap();
+    assert_eq!(first.status(), 201);
+    let first = good(first).await;
+    assert_eq!(first.as_array().map(Vec::len), Some(3), "{first}");
+    let again = send("/v1/notes", notes).await.unwrap();
+    assert_eq!(again.status(), 200);
+    let again = good(again).await;
+    assert!(
+        again.as_array().unwrap().iter().zip(first.as_array().unwrap()).all(|(a, b)| a["id"] == b["id"]),
+        "{again}"
+    );
+    let shorter = send("/v1/notes", json!([{ "text": "the heron waits" }, { "text": "not the same" }])).await.unwrap();
+    assert_eq!(problem(shorter).await, (409, "idempotency-key-reused".into()));
+
+    let bad = json!([{ "situation": "deploy" }, { "situation": "deploy", "outcome": "splendid" }]);
+    let refused = server.ask(Method::POST, "/v1/episodes").json(&bad).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let said: Value = refused.json().await.unwrap();
+    assert!(said["detail"].as_str().unwrap().contains("number 2"), "{said}");
+    for empty in [json!([]), vec![json!({ "text": "x" }); 1_001].into()] {
+        let refused = server.ask(Method::POST, "/v1/notes").json(&empty).send().await.unwrap();
+        assert_eq!(refused.status(), 400);
+    }
+    let episodes =
+        json!([{ "situation": "deploy to staging", "outcome": "success" }, { "situation": "run the tests" }]);
+    let written = good(server.ask(Method::POST, "/v1/episodes").json(&episodes).send().await.unwrap()).await;
+    assert!(
+        written.as_array().unwrap().iter().all(|one| one["kind"] == "episode" && one["created"] == true),
+        "{written}"
+    );
+    assert_eq!(server.home.notes().len(), 3);
+}
+
+#[tokio::test]
 async fn a_key_of_one_request_is_refused_to_another_and_nothing_is_kept() {
     let server = Server::start();
     let reused = (409, "idempotency-key-reused".to_owned());

@@ -15,7 +15,7 @@ use super::types::{
     Capabilities, ContextRequest, Done, EmbeddingsPage, EmbeddingsRequest, EpisodeRequest, EpisodesQuery,
     ExposureRequest, ForgetRequest, Forgot, HookInput, MessagesPage, MessagesQuery, MessagesRequest, MessagesWritten,
     NoteRequest, OutcomeRequest, PatchRequest, RecallRequest, RecordExposures, RecordQuery, RecordRequest, RecordView,
-    RecordsPage, RecordsQuery, SessionsPage, SessionsQuery, StatusView, Versions, Written,
+    RecordsPage, RecordsQuery, SessionsPage, SessionsQuery, Several, StatusView, Versions, Written,
 };
 use super::{events, health, viewer};
 
@@ -55,6 +55,10 @@ fn questions(api: Api) -> Api {
     )
 }
 
+/// What is said of writes that take a list.
+const OF_A_LIST: &str = "Of a list all are stored in one transaction or none is, and a list in its order is answered. \
+                         Sent again under the same `Idempotency-Key` it must be the same list.";
+
 /// Who writes with this call.
 fn writer<I>(call: &Call<I>, origin: Origin) -> Result<Writer, Problem> {
     Ok(Writer { grant: call.grant.clone(), source: "http", origin, idempotency_key: call.idempotency_key()? })
@@ -64,23 +68,38 @@ fn one(written: Written) -> Reply<Written> {
     Reply::written(written.created, format!("/v1/records/{}", written.id), written)
 }
 
+fn several(written: Several<Written>) -> Reply<Several<Written>> {
+    match written {
+        Several::One(written) => {
+            let place = format!("/v1/records/{}", written.id);
+            Reply::written(written.created, place, Several::One(written))
+        }
+        Several::Many(written) => {
+            let created = written.iter().any(|one| one.created);
+            Reply::written(created, "/v1/records".to_owned(), Several::Many(written))
+        }
+    }
+}
+
 fn writes(api: Api) -> Api {
     api.body(
         Method::POST,
         "/v1/notes",
-        Operation::new("writeNote", WRITE, "Remember a statement").creates(),
-        async |call: Call<NoteRequest>| -> Result<Reply<Written>, Problem> {
+        Operation::new("writeNote", WRITE, "Remember a statement, or a list of them").more(OF_A_LIST).creates(),
+        async |call: Call<Several<NoteRequest>>| -> Result<Reply<Several<Written>>, Problem> {
             let writer = writer(&call, Origin::User)?;
-            call.shared.service.write_note(&writer, call.input).await.map(one)
+            call.shared.service.write_notes(&writer, call.input).await.map(several)
         },
     )
     .body(
         Method::POST,
         "/v1/episodes",
-        Operation::new("writeEpisode", WRITE, "Record what was tried and how it ended").creates(),
-        async |call: Call<EpisodeRequest>| -> Result<Reply<Written>, Problem> {
+        Operation::new("writeEpisode", WRITE, "Record what was tried and how it ended, or a list of that")
+            .more(OF_A_LIST)
+            .creates(),
+        async |call: Call<Several<EpisodeRequest>>| -> Result<Reply<Several<Written>>, Problem> {
             let writer = writer(&call, Origin::Agent)?;
-            call.shared.service.write_episode(&writer, call.input).await.map(one)
+            call.shared.service.write_episodes(&writer, call.input).await.map(several)
         },
     )
     .body(

@@ -6,10 +6,12 @@ pub(crate) mod places;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use harness_index::text::TEXT;
 use harness_memory::import::{IMPORTERS, Importer};
+use harness_recall::Engine;
 
 use self::files::Transcript;
 use self::ingest::{Ingest, Tally};
@@ -23,6 +25,10 @@ use crate::render::{bytes, count, one_line};
 use crate::report::{self, Advice};
 use crate::{commands, interrupt};
 
+/// Changes that are indexed before the command ends: some seconds. More are left to a process in the background, as their
+/// vectors are, so that years of sessions are stored within a minute, and by a process that holds no index.
+const INDEX_HERE_CHANGES_MAX: u64 = 50_000;
+
 /// How many unreadable lines and files are named one by one.
 const PROBLEMS_SHOWN_MAX: usize = 20;
 
@@ -32,7 +38,8 @@ const PROBLEMS_SHOWN_MAX: usize = 20;
 /// it will take. A file that was read before and is as it was is passed over; one that grew is read on from
 /// its last whole line. Each session goes to the scope of the
 /// project it was held in, unless told otherwise. Importing again adds only what is new; it can be
-/// interrupted at any time and run again. Secrets are replaced before anything reaches the disk, and
+/// interrupted at any time and run again. Of more than 50,000 messages the indexes are made in the background; they are
+/// kept from the first second, and a search says what it has not seen yet. Secrets are replaced before anything reaches the disk, and
 /// what recall had put into a prompt is left out.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -40,6 +47,7 @@ Examples:
   harness session import
   harness session import ~/.claude/projects --dry-run
   harness session import old-sessions/ --tool claude-code --scope ana/archive
+  harness session import --wait            end when everything can be found
 
 Exit codes: 0 done, 1 no transcripts found, 2 failed or a file could not be read at all.")]
 pub(crate) struct Args {
@@ -54,6 +62,10 @@ pub(crate) struct Args {
     /// Keep nothing: without a path say what would be read, with one read it and say what is in it
     #[arg(long)]
     dry_run: bool,
+
+    /// Wait until everything is indexed, however much there is
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
 
     #[command(flatten)]
     writes: Writes,
@@ -114,18 +126,18 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     drop(bar);
     let mut tally = ingest.finish()?;
     tally.bytes = done;
+    let stored = begin.elapsed();
     if let Some(engine) = engine.filter(|_| !interrupt::requested()) {
-        let bar = Bar::new("indexing", "changes");
-        match engine.catch_up(&mut |done, all| bar.step(done, all)) {
-            Err(harness_recall::Error::Stopped) => {}
-            Err(error @ harness_recall::Error::Followed { .. }) => report::line(&format!("note: {error}")),
-            result => result.context(Advice::new(
-                "the sessions are stored, but cannot be indexed",
-                "they are searched all the same; `harness index status` says more",
-            ))?,
+        let lag = text_lag(engine)?;
+        if lag > INDEX_HERE_CHANGES_MAX && !args.wait {
+            tally.index_lag = lag;
+            // Whoever ends this command starts one that follows, where none does.
+            app.wrote();
+        } else {
+            index(engine)?;
         }
     }
-    summary(app, &tally, begin, args.dry_run)?;
+    summary(app, &tally, stored, begin.elapsed(), args.dry_run)?;
     if interrupt::requested() {
         report::line("stopped; what was read is kept, and running it again goes on from there");
         return Ok(Exit::Interrupted);
@@ -165,7 +177,27 @@ fn announce(
     Ok(())
 }
 
-fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::Result<()> {
+/// How many changes the text index is behind.
+fn text_lag(engine: &Engine) -> anyhow::Result<u64> {
+    Ok(engine.index_status()?.iter().filter(|index| index.name == TEXT).map(|index| index.lag).sum())
+}
+
+fn index(engine: &Engine) -> anyhow::Result<()> {
+    let bar = Bar::new("indexing", "changes");
+    match engine.catch_up(&mut |done, all| bar.step(done, all)) {
+        Err(harness_recall::Error::Stopped) => Ok(()),
+        Err(error @ harness_recall::Error::Followed { .. }) => {
+            report::line(&format!("note: {error}"));
+            Ok(())
+        }
+        result => result.context(Advice::new(
+            "the sessions are stored, but cannot be indexed",
+            "they are searched all the same; `harness index status` says more",
+        )),
+    }
+}
+
+fn summary(app: &App, tally: &Tally, stored: Duration, all: Duration, dry_run: bool) -> anyhow::Result<()> {
     for problem in tally.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         report::line(&format!("warning: {}", one_line(problem)));
     }
@@ -208,8 +240,16 @@ fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::R
             let (changed, withdrawn) = (count(tally.messages_changed, "message"), tally.messages_withdrawn);
             writeln!(out, "{changed} changed by their tool, {withdrawn} taken back")?;
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        let rate = tally.messages_read as f64 / seconds.max(1e-3);
-        writeln!(out, "took {seconds:.1} s ({rate:.0} messages/s)")
+        let (seconds, stored) = (all.as_secs_f64(), stored.as_secs_f64().max(1e-3));
+        let rate = tally.messages_read as f64 / stored;
+        writeln!(out, "took {seconds:.1} s ({rate:.0} messages/s stored)")?;
+        if tally.index_lag > 0 {
+            let lag = count(tally.index_lag, "change");
+            writeln!(
+                out,
+                "note: {lag} are being indexed in the background: `harness index status` says how far it is"
+            )?;
+        }
+        Ok(())
     })
 }

@@ -16,7 +16,7 @@ use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
 use crate::serve::types::{
     About, EpisodeRequest, MESSAGES_MAX, MessageRequest, MessagesRequest, MessagesWritten, NoteRequest, POSITION_MAX,
-    RecordRequest, SessionMessages, Whole, Written,
+    RecordRequest, SessionMessages, Several, Whole, Written,
 };
 
 /// What the keys of records begin with that come from an `Idempotency-Key`.
@@ -85,14 +85,52 @@ impl Writer {
 
 impl Service {
     pub(crate) async fn write_note(&self, writer: &Writer, request: NoteRequest) -> Result<Written, Problem> {
-        let record = writer.record(request.about, Note::new(request.text.trim()), None)?;
-        self.write_one(writer, record).await
+        only(self.write_notes(writer, Several::One(request)).await?)
     }
 
     pub(crate) async fn write_episode(&self, writer: &Writer, request: EpisodeRequest) -> Result<Written, Problem> {
-        let (episode, about) = request.episode();
-        let record = writer.record(about, episode, None)?;
-        self.write_one(writer, record).await
+        only(self.write_episodes(writer, Several::One(request)).await?)
+    }
+
+    /// Writes one note or several, all of them or none; what became of them comes in their order.
+    pub(crate) async fn write_notes(
+        &self,
+        writer: &Writer,
+        request: Several<NoteRequest>,
+    ) -> Result<Several<Written>, Problem> {
+        self.write_several(writer, request, |note| (note.about, Note::new(note.text.trim()))).await
+    }
+
+    /// Writes one episode or several, all of them or none; what became of them comes in their order.
+    pub(crate) async fn write_episodes(
+        &self,
+        writer: &Writer,
+        request: Several<EpisodeRequest>,
+    ) -> Result<Several<Written>, Problem> {
+        self.write_several(writer, request, |episode| {
+            let (episode, about) = episode.episode();
+            (about, episode)
+        })
+        .await
+    }
+
+    async fn write_several<T, B: Into<Body>>(
+        &self,
+        writer: &Writer,
+        request: Several<T>,
+        parts: impl Fn(T) -> (About, B),
+    ) -> Result<Several<Written>, Problem> {
+        let (list, listed) = request.into_list();
+        if list.is_empty() || list.len() > MESSAGES_MAX {
+            return Err(Problem::bad_request(format!("give 1 to {MESSAGES_MAX} records in one request")));
+        }
+        let mut records = Vec::with_capacity(list.len());
+        for (place, one) in list.into_iter().enumerate() {
+            let (about, body) = parts(one);
+            records.push(writer.record(about, body, listed.then_some(place))?);
+        }
+        let written = self.write_all(writer, records).await?;
+        if listed { Ok(Several::Many(written)) } else { first(written).map(Several::One) }
     }
 
     pub(crate) async fn write_record(&self, writer: &Writer, request: RecordRequest) -> Result<Written, Problem> {
@@ -215,16 +253,19 @@ impl Service {
     }
 
     async fn write_one(&self, writer: &Writer, record: Record) -> Result<Written, Problem> {
+        first(self.write_all(writer, vec![record]).await?)
+    }
+
+    async fn write_all(&self, writer: &Writer, records: Vec<Record>) -> Result<Vec<Written>, Problem> {
         let reads = writer.grant.reads.clone();
         let source = writer.source;
         let written = self.blocking(move |service| {
             let _entered = writing(source).entered();
-            if let Some(older) = record.replaces {
+            for older in records.iter().filter_map(|record| record.replaces) {
                 service.visible(older, &reads)?;
             }
-            let admitted = service.admit(record)?;
-            let mut written = service.put(vec![admitted])?;
-            written.pop().ok_or_else(|| Problem::refused("nothing was written"))
+            let admitted = records.into_iter().map(|record| service.admit(record)).collect::<Result<Vec<_>, _>>()?;
+            service.put(admitted)
         });
         written.await
     }
@@ -336,6 +377,15 @@ impl Service {
             _ => Ok(false),
         }
     }
+}
+
+/// The one that was written, of which there is one.
+fn first(written: Vec<Written>) -> Result<Written, Problem> {
+    written.into_iter().next().ok_or_else(|| Problem::refused("nothing was written"))
+}
+
+fn only(written: Several<Written>) -> Result<Written, Problem> {
+    first(written.into_list().0)
 }
 
 /// Refuses a name that is given and says nothing, or too much.

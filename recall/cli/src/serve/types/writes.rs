@@ -298,6 +298,41 @@ pub(crate) struct SessionMessages {
     pub(crate) directory: Option<String>,
 }
 
+/// One of them, or a list that is written as one: all of it, or nothing.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "{T}s")]
+pub(crate) enum Several<T> {
+    One(T),
+    Many(#[schemars(length(min = 1, max = 1000))] Vec<T>),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Several<T> {
+    /// Reads it as what it looks like, so that what is wrong with it is said, and with which of them.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Several<T>, D::Error> {
+        match Value::deserialize(from)? {
+            Value::Array(values) => {
+                let numbered = values.into_iter().enumerate();
+                numbered
+                    .map(|(at, value)| read(value, &format!("number {}", at + 1)))
+                    .collect::<Result<_, _>>()
+                    .map(Several::Many)
+            }
+            value => serde_json::from_value(value).map(Several::One).map_err(D::Error::custom),
+        }
+    }
+}
+
+impl<T> Several<T> {
+    /// All of them, and whether they came as a list.
+    pub(crate) fn into_list(self) -> (Vec<T>, bool) {
+        match self {
+            Several::One(one) => (vec![one], false),
+            Several::Many(many) => (many, true),
+        }
+    }
+}
+
 /// What became of a record that was written.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Written {

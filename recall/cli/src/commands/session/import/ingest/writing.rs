@@ -47,6 +47,8 @@ pub(crate) struct Tally {
     /// The first things that could not be read, as `file:line: reason`.
     pub(crate) problems: Vec<String>,
     pub(crate) problems_total: u64,
+    /// Changes that are left for the background to index; 0 when everything can be found.
+    pub(crate) index_lag: u64,
 }
 
 impl Tally {
