@@ -164,3 +164,29 @@ fn what_is_excluded_is_not_imported_and_a_private_session_is_forgotten() {
     assert_eq!(home.run(&["recall", "search", "结账测试"]).code, 1);
     assert_eq!(home.json(&["session", "import", path])["messages_new"], 0);
 }
+
+#[test]
+fn of_a_large_import_the_index_is_made_in_the_background_unless_it_is_waited_for() {
+    let home = Home::new();
+    let lines = (0..50_001).map(|number| {
+        serde_json::json!({ "type": "user", "sessionId": "s-large", "cwd": "/w", "uuid": format!("u-{number}"),
+                "timestamp": "2026-05-01T10:00:00Z", "message": { "role": "user", "content": format!("heron {number}") } })
+    });
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(home.work().join("large.jsonl"), &text).unwrap();
+    let done = home.json(&["session", "import", "large.jsonl", "--tool", "claude-code"]);
+    assert!(done["messages_new"] == 50_001 && done["index_lag"].as_u64() > Some(50_000), "{done}");
+    // What came last is found at once, and the answer says what it has not looked at, until all is there.
+    let answer = home.json(&["recall", "search", "--mode", "text", "heron 50000"]);
+    assert_eq!(answer["hits"][0]["text"], "heron 50000", "{answer}");
+    let begin = std::time::Instant::now();
+    while home.json(&["recall", "search", "--mode", "text", "heron 7"])["lag"]["text"] != 0 {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(120), "the index is not made");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(home.json(&["recall", "search", "--mode", "text", "heron 7"])["hits"][0]["text"], "heron 7");
+    let other = Home::new();
+    fs::write(other.work().join("large.jsonl"), &text).unwrap();
+    let done = other.json(&["session", "import", "large.jsonl", "--tool", "claude-code", "--wait"]);
+    assert_eq!((done["messages_new"].as_u64(), done["index_lag"].as_u64()), (Some(50_001), Some(0)), "{done}");
+}

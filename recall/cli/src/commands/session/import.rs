@@ -6,7 +6,7 @@ pub(crate) mod places;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use harness_index::text::TEXT;
@@ -126,7 +126,6 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     drop(bar);
     let mut tally = ingest.finish()?;
     tally.bytes = done;
-    let stored = begin.elapsed();
     if let Some(engine) = engine.filter(|_| !interrupt::requested()) {
         let lag = text_lag(engine)?;
         if lag > INDEX_HERE_CHANGES_MAX && !args.wait {
@@ -137,7 +136,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             index(engine)?;
         }
     }
-    summary(app, &tally, stored, begin.elapsed(), args.dry_run)?;
+    summary(app, &tally, begin, args.dry_run)?;
     if interrupt::requested() {
         report::line("stopped; what was read is kept, and running it again goes on from there");
         return Ok(Exit::Interrupted);
@@ -197,7 +196,7 @@ fn index(engine: &Engine) -> anyhow::Result<()> {
     }
 }
 
-fn summary(app: &App, tally: &Tally, stored: Duration, all: Duration, dry_run: bool) -> anyhow::Result<()> {
+fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::Result<()> {
     for problem in tally.problems.iter().take(PROBLEMS_SHOWN_MAX) {
         report::line(&format!("warning: {}", one_line(problem)));
     }
@@ -240,9 +239,9 @@ fn summary(app: &App, tally: &Tally, stored: Duration, all: Duration, dry_run: b
             let (changed, withdrawn) = (count(tally.messages_changed, "message"), tally.messages_withdrawn);
             writeln!(out, "{changed} changed by their tool, {withdrawn} taken back")?;
         }
-        let (seconds, stored) = (all.as_secs_f64(), stored.as_secs_f64().max(1e-3));
-        let rate = tally.messages_read as f64 / stored;
-        writeln!(out, "took {seconds:.1} s ({rate:.0} messages/s stored)")?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let rate = tally.messages_read as f64 / seconds.max(1e-3);
+        writeln!(out, "took {seconds:.1} s ({rate:.0} messages/s)")?;
         if tally.index_lag > 0 {
             let lag = count(tally.index_lag, "change");
             writeln!(

@@ -15,7 +15,7 @@ use crate::render::{bytes, count};
 use crate::report::Advice;
 
 /// How fast transcripts are read, stored and indexed, for the estimate: what two cores of a common machine did.
-const BYTES_PER_SECOND: u64 = 6_000_000;
+const BYTES_PER_SECOND: u64 = 9_000_000;
 
 /// The places of all tools, or of one. `moved` are those that a variable of the tool's own names.
 pub(crate) fn default_places(app: &App, tool: Option<&'static dyn Importer>) -> anyhow::Result<Vec<PathBuf>> {
