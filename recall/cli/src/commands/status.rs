@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::app::App;
 use crate::commands::index;
+use crate::exclusions::Exclusions;
 use crate::output::Exit;
 use crate::render::{bytes, count};
 
@@ -39,6 +40,8 @@ struct Status {
     follower: Option<u32>,
     /// The embedding model in use.
     model: Option<String>,
+    /// What is not to be remembered; null where the file that says so cannot be read: then nothing is read in.
+    exclusions: Option<Exclusions>,
     next: Vec<String>,
 }
 
@@ -72,6 +75,7 @@ pub(crate) fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
         indexes: Vec::new(),
         follower: None,
         model: current_model(&app.home),
+        exclusions: Exclusions::read(&app.home).ok(),
         next: Vec::new(),
     };
     if !app.home_is_missing() {
@@ -121,6 +125,25 @@ fn print(app: &App, status: &Status) -> anyhow::Result<()> {
             "model",
             status.model.as_deref().unwrap_or("none: recall answers from text alone; `harness setup` gets one"),
         )?;
+        match &status.exclusions {
+            None => fact("capture", "nothing is read in: `harness session exclude` says what is wrong")?,
+            Some(exclusions) => {
+                if exclusions.paused(app.now) {
+                    let until = exclusions.paused_until.map(|until| format!(" until {until}")).unwrap_or_default();
+                    fact("capture", &format!("paused{until}: `harness session resume` ends that"))?;
+                }
+                let kinds = [
+                    (exclusions.paths.len(), "path"),
+                    (exclusions.projects.len(), "project"),
+                    (exclusions.sessions.len(), "session"),
+                ];
+                let named = kinds.iter().filter(|(number, _)| *number > 0);
+                let named: Vec<String> = named.map(|(number, kind)| count(*number as u64, kind)).collect();
+                if !named.is_empty() {
+                    fact("excluded", &format!("{}: `harness session exclude` lists them", named.join(", ")))?;
+                }
+            }
+        }
         for step in &status.next {
             fact("next", step)?;
         }

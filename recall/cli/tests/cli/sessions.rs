@@ -154,6 +154,7 @@ fn what_is_excluded_is_not_imported_and_a_private_session_is_forgotten() {
 
     assert!(home.run(&["session", "pause"]).out.starts_with("paused until"));
     assert_eq!(home.run(&["session", "import", path]).code, 1);
+    assert!(home.run(&["status"]).out.contains("capture   paused: `harness session resume` ends that"));
     assert_eq!(home.run(&["session", "resume"]).out, "resumed\n");
     assert_eq!(home.run(&["session", "resume"]).code, 1);
 
@@ -162,6 +163,7 @@ fn what_is_excluded_is_not_imported_and_a_private_session_is_forgotten() {
     let private = home.run(&["session", "exclude", "--session", id]);
     assert!(private.err.contains("forgot 6 records"), "{}", private.err);
     assert_eq!(home.run(&["recall", "search", "结账测试"]).code, 1);
+    assert!(home.run(&["status"]).out.contains("excluded  1 session: "));
     assert_eq!(home.json(&["session", "import", path])["messages_new"], 0);
 }
 
