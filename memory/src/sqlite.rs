@@ -250,7 +250,7 @@ impl Store for SqliteStore {
     }
 
     fn get_rows(&self, rows: &[Row]) -> Result<Vec<Lookup>> {
-        self.read(|reader| rows.iter().map(|row| reader.by_row(*row)).collect())
+        self.read(|reader| reader.by_rows(rows.iter().copied()))
     }
 
     fn find(&self, prefix: IdPrefix, limit: usize) -> Result<Vec<RecordId>> {
@@ -324,7 +324,12 @@ impl Store for SqliteStore {
     }
 
     fn repeats(&self, rows: &[Row]) -> Result<Vec<u32>> {
-        self.read(|reader| rows.iter().map(|row| repeats::count(&reader.connection, *row)).collect())
+        self.read(|reader| {
+            if !repeats::any(&reader.connection)? {
+                return Ok(vec![0; rows.len()]);
+            }
+            rows.iter().map(|row| repeats::count(&reader.connection, *row)).collect()
+        })
     }
 
     fn beside(&self, rows: &[Row], reach: usize) -> Result<Vec<Beside>> {

@@ -57,7 +57,9 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         until: query.until,
     };
     let days = when::days(question, now);
-    let candidates = if query.mode == Mode::Hybrid { weights.candidates_hybrid } else { weights.candidates };
+    // Where nothing is found by meaning, text alone answers.
+    let both = query.mode == Mode::Hybrid && meaning.is_on();
+    let candidates = if both { weights.candidates_hybrid } else { weights.candidates };
     let wanted = (limit + CANDIDATES_SPARE).max(candidates);
     let asked = Asked { text: question, filter, limit: wanted, plain: query.plain };
     let text_arm = |answer: &mut Answer| {
@@ -71,6 +73,11 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         Mode::Text => (text_arm(&mut answer), None),
         // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
         Mode::Vector => (Worded::default(), meaning.ask(store, &asked, true, &mut answer)?),
+        // Nobody has to be waited for: a thread would cost more than what it says.
+        Mode::Hybrid if !both => {
+            let worded = text_arm(&mut answer);
+            (worded, meaning.ask(store, &asked, false, &mut answer)?)
+        }
         Mode::Hybrid => {
             // Text answers while the question's vector is made, here or elsewhere.
             let mut beside = Answer::default();

@@ -82,8 +82,7 @@ fn tools(record: &Record) -> Vec<String> {
 
 /// The last segment of a scope, without the digits that tell two folders of a name apart.
 fn project(record: &Record) -> Option<String> {
-    let scope = record.scope.to_string();
-    let last = scope.rsplit('/').next().filter(|last| !last.is_empty())?;
+    let last = record.scope.path().rsplit('/').next().filter(|last| !last.is_empty())?;
     let name = match last.rsplit_once('-') {
         Some((name, tail)) if tail.len() == 8 && tail.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
         _ => last,

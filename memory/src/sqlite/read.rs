@@ -128,24 +128,31 @@ pub(super) fn replaced_by(connection: &Connection, id: RecordId) -> Result<Optio
 impl Reader {
     pub(super) fn by_id(&mut self, id: RecordId) -> Result<Lookup> {
         let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ?1");
-        let statement = self.connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
-        let found = self.rows.one(&self.connection, statement, [id.as_bytes()], Row(0))?;
+        let mut statement = self.connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
+        let found = self.rows.one(&self.connection, &mut statement, [id.as_bytes()], Row(0))?;
         Ok(found.unwrap_or(Lookup::Missing))
     }
 
     pub(super) fn by_row(&mut self, row: Row) -> Result<Lookup> {
-        let sql = format!("SELECT {COLUMNS} FROM records WHERE row = ?1");
-        let statement = self.connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
-        let found = self.rows.one(&self.connection, statement, [row.0], row)?;
-        Ok(found.unwrap_or(Lookup::Missing))
+        Ok(self.by_rows([row])?.pop().unwrap_or(Lookup::Missing))
     }
 
-    /// The records that a filter lets through. Row numbers come first and the rows one by one after
-    /// them, so that one damaged row does not hide the others.
+    /// What is there of each of these rows, in their order. They are read one by one, so that one damaged row does not
+    /// hide the others.
+    pub(super) fn by_rows(&mut self, rows: impl IntoIterator<Item = Row>) -> Result<Vec<Lookup>> {
+        let sql = format!("SELECT {COLUMNS} FROM records WHERE row = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(Error::sqlite("read a record"))?;
+        let found = rows.into_iter().map(|row| {
+            let found = self.rows.one(&self.connection, &mut statement, [row.0], row)?;
+            Ok(found.unwrap_or(Lookup::Missing))
+        });
+        found.collect()
+    }
+
+    /// The records that a filter lets through. Row numbers come first and the rows after them.
     pub(super) fn list(&mut self, filter: &Filter) -> Result<Vec<Lookup>> {
         let mut lookups = Vec::new();
-        for row in rows_of(&self.connection, filter)? {
-            let lookup = self.by_row(row)?;
+        for lookup in self.by_rows(rows_of(&self.connection, filter)?)? {
             let listed = match &lookup {
                 // The scope is checked again on the record itself.
                 Lookup::Found(stored) => filter.scopes.allows(&stored.record.scope),
@@ -165,7 +172,7 @@ impl Reader {
         let mut rows = place.before(&self.connection, before)?;
         rows.reverse();
         rows.extend(place.after(&self.connection, after)?);
-        rows.into_iter().map(|row| self.by_row(row)).collect()
+        self.by_rows(rows)
     }
 }
 

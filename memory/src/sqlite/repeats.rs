@@ -281,6 +281,14 @@ fn leaning(connection: &Connection, holder: i64) -> Result<Vec<i64>> {
     select().map_err(Error::sqlite(DOING))
 }
 
+/// Whether any record repeats another.
+pub(super) fn any(connection: &Connection) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM repeats)")
+        .and_then(|mut select| select.query_row([], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look for repeats"))
+}
+
 /// How many other live records say exactly what this row says.
 pub(super) fn count(connection: &Connection, row: Row) -> Result<u32> {
     let find = || -> rusqlite::Result<i64> {
