@@ -231,6 +231,15 @@ struct ContextBody<'a> {
     scopes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     without_session: Option<&'a str>,
+    // A server of before these were asked for refuses what it does not know: nothing is said that is not meant.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    kinds: &'a [crate::record::Kind],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<jiff::Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -333,6 +342,10 @@ impl Memory for HttpMemory {
                 budget_tokens: query.budget_tokens.min(BUDGET_TOKENS_MAX),
                 scopes,
                 without_session: query.without_session.as_deref(),
+                kinds: &query.kinds,
+                since: query.since,
+                until: query.until,
+                now: query.now,
             };
             self.client.post("/v1/context", &body).await.map_err(outside("pack a context"))
         })

@@ -259,12 +259,29 @@ pub struct ContextQuery {
     pub budget_tokens: usize,
     /// The session that asks, whose own records are left out: it has them in front of it already.
     pub without_session: Option<String>,
+    /// Only these kinds; empty means all.
+    pub kinds: Vec<Kind>,
+    /// Only records created at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only records created before this time.
+    pub until: Option<Timestamp>,
+    /// The present, for ages, expiry and days that the task names; the clock when `None`. With it, the same records
+    /// give the same bytes.
+    pub now: Option<Timestamp>,
 }
 
 impl ContextQuery {
     /// What is worth saying about a task in so many tokens, whoever said it.
     pub fn new(task: impl Into<String>, budget_tokens: usize) -> ContextQuery {
-        ContextQuery { task: task.into(), budget_tokens, without_session: None }
+        ContextQuery {
+            task: task.into(),
+            budget_tokens,
+            without_session: None,
+            kinds: Vec::new(),
+            since: None,
+            until: None,
+            now: None,
+        }
     }
 }
 

@@ -41,13 +41,16 @@ impl Memory for Map {
     }
 
     fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context>> {
-        let ContextQuery { task, budget_tokens, without_session } = query;
+        let ContextQuery { task, budget_tokens, without_session, kinds, since, until, .. } = query;
         Box::pin(async move {
             if let Some(slow) = self.slow {
                 tokio::time::sleep(slow).await;
             }
             let fits = |record: &Record| {
                 (without_session.is_none() || record.session != without_session)
+                    && (kinds.is_empty() || kinds.contains(&record.kind()))
+                    && since.is_none_or(|since| record.created_at >= since)
+                    && until.is_none_or(|until| record.created_at < until)
                     && task.split_whitespace().any(|word| record.text().contains(word))
             };
             let found: Vec<Record> = self.all().into_iter().filter(fits).collect();

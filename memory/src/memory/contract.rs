@@ -1,8 +1,10 @@
 //! What every [`super::Memory`] keeps, as one function that all implementations pass.
 
+use jiff::Timestamp;
+
 use super::{ContextQuery, Memory, Query};
 use crate::id::RecordId;
-use crate::record::{Note, Origin, Outcome, Record};
+use crate::record::{Kind, Note, Origin, Outcome, Record};
 use crate::scope::Scope;
 use crate::store::{Exposure, Lookup};
 
@@ -45,6 +47,12 @@ pub async fn check(memory: &dyn Memory, writes: &Scope) {
         ContextQuery { without_session: Some("running".to_owned()), ..ContextQuery::new("staging deploy", 500) };
     let context = memory.context(asked).await.expect("it answers");
     assert!(!context.records.contains(&said), "a session is not told what it said itself");
+    let asked = ContextQuery { kinds: vec![Kind::Lesson], ..ContextQuery::new("staging deploy", 500) };
+    let context = memory.context(asked).await.expect("it answers");
+    assert!(!context.records.contains(&id), "a note is no lesson");
+    let asked = ContextQuery { until: Some(Timestamp::UNIX_EPOCH), ..ContextQuery::new("staging deploy", 500) };
+    let context = memory.context(asked).await.expect("it answers");
+    assert_eq!(context.text, "", "nothing is as old as that");
     let exposure = Exposure::new("run-1", "deploy", vec![id]);
     memory.expose(exposure).await.expect("it is noted");
     memory.credit("run-1".to_owned(), Outcome::Success, None).await.expect("it is noted");

@@ -256,7 +256,8 @@ impl ServerHandler for Handler {
                 .map_err(|_| ErrorData::invalid_params("budget_tokens is no number of tokens", None)),
         }?;
         let without_session = arguments["without_session"].as_str().map(str::to_owned);
-        let asked = ContextRequest { task: task.clone(), budget_tokens: budget, scopes: Vec::new(), without_session };
+        let asked =
+            ContextRequest { task: task.clone(), budget_tokens: budget, without_session, ..ContextRequest::default() };
         let known = self.backend(&context).context(asked).await.map_err(failed)?;
         let text = if known.text.is_empty() {
             format!("{task}\n\n(The memory knows nothing about this.)")

@@ -57,6 +57,14 @@ pub(crate) struct Args {
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<Kind>,
 
+    /// Only what was said or happened at this time or later
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    since: Option<Timestamp>,
+
+    /// Only what was said or happened before this time
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    until: Option<Timestamp>,
+
     /// How to search: by text and meaning (hybrid), by text, or by meaning (vector) [default: hybrid]
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
@@ -94,6 +102,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         mode: args.mode.unwrap_or(app.settings.search_mode),
         now: Some(args.now.unwrap_or(app.now)),
         without_session: args.without_session,
+        since: args.since,
+        until: args.until,
         ..Query::new(task)
     };
     let context = engine.context(&query, &reads, args.budget as usize)?;

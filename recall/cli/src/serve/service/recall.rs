@@ -93,6 +93,10 @@ impl Service {
         let reads = grant.narrowed(&scopes);
         let asked = ContextQuery {
             without_session: request.without_session,
+            kinds: request.kinds,
+            since: request.since.map(|time| time.0),
+            until: request.until.map(|time| time.0),
+            now: request.now.map(|time| time.0),
             ..ContextQuery::new(request.task, request.budget_tokens.get())
         };
         let service = self.clone();

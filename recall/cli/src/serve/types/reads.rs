@@ -102,7 +102,7 @@ impl RecallRequest {
 }
 
 /// What a context is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContextRequest {
     /// The task, in the words it was asked in.
@@ -117,6 +117,18 @@ pub(crate) struct ContextRequest {
     /// The session that asks: its own records are left out, since it has them in front of it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) without_session: Option<String>,
+    /// Only these kinds; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kinds: Vec<Kind>,
+    /// Only records created at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<Parsed<Timestamp>>,
+    /// Only records created before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<Parsed<Timestamp>>,
+    /// The present, for ages and expiry; the server's clock when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) now: Option<Parsed<Timestamp>>,
 }
 
 /// Which records to list.
