@@ -13,31 +13,22 @@ const NAME_CHARS_MIN: usize = 2;
 /// prefers neither.
 pub(crate) fn prefer(ranked: &mut [Ranked], question: &str, weights: &Weights) {
     let asked = question.to_lowercase();
-    let one = |names: &mut dyn FnMut(&Record) -> Vec<String>, all: &[Ranked]| -> Option<String> {
-        let mut known: Vec<String> = all.iter().flat_map(|hit| names(&hit.stored.record)).collect();
-        known.sort_unstable();
-        known.dedup();
-        let others = known.len() > 1;
-        known.retain(|name| mentions(&asked, name));
-        // What every record has tells none apart.
-        (known.len() == 1 && others).then(|| known.remove(0))
-    };
-    let speaker = one(&mut |record| speaker(record).into_iter().collect(), ranked);
-    let tool = one(&mut tools, ranked);
-    let project = one(&mut |record| project(record).into_iter().collect(), ranked);
+    let speaker = one(&asked, ranked, speaker);
+    let tool = one(&asked, ranked, tools);
+    let project = one(&asked, ranked, project);
     let files = files(question);
     for hit in ranked {
         let record = &hit.stored.record;
         let mut named: Vec<(f32, String)> = Vec::new();
         if let Some(name) = &speaker
-            && self::speaker(record).as_ref() == Some(name)
+            && has(record, self::speaker, name)
         {
             named.push((weights.speaker, format!("{} said it, whom the question names", spelled(record, name))));
         }
-        if let Some(name) = tool.as_ref().filter(|name| tools(record).contains(name)) {
+        if let Some(name) = tool.as_ref().filter(|name| has(record, tools, name)) {
             named.push((weights.tool, format!("it is of the tool {name}, which the question names")));
         }
-        if let Some(name) = project.as_ref().filter(|name| self::project(record).as_ref() == Some(*name)) {
+        if let Some(name) = project.as_ref().filter(|name| has(record, self::project, name)) {
             named.push((weights.project, format!("it is of the project {name}, which the question names")));
         }
         if let Some(name) = files.iter().find(|name| has_file(record, name)) {
@@ -51,11 +42,39 @@ pub(crate) fn prefer(ranked: &mut [Ranked], question: &str, weights: &Weights) {
     }
 }
 
-/// A speaker's name, folded.
-fn speaker(record: &Record) -> Option<String> {
-    match &record.body {
-        Body::Message(message) => message.speaker.as_deref().map(str::to_lowercase),
-        _ => None,
+/// The one of these names, folded, that a question has, where the records have several.
+fn one(asked: &str, ranked: &[Ranked], names: fn(&Record, &mut dyn FnMut(&str))) -> Option<String> {
+    let mut known: Vec<String> = Vec::new();
+    for hit in ranked {
+        names(&hit.stored.record, &mut |name| {
+            // Most records have the name of the one before.
+            if known.last().is_none_or(|last| last != name) {
+                known.push(name.to_owned());
+            }
+        });
+    }
+    known.iter_mut().filter(|name| name.chars().any(char::is_uppercase)).for_each(|name| *name = name.to_lowercase());
+    known.sort_unstable();
+    known.dedup();
+    let others = known.len() > 1;
+    known.retain(|name| mentions(asked, name));
+    // What every record has tells none apart.
+    (known.len() == 1 && others).then(|| known.remove(0))
+}
+
+/// Whether a record has this folded name among those.
+fn has(record: &Record, names: fn(&Record, &mut dyn FnMut(&str)), folded: &str) -> bool {
+    let mut found = false;
+    names(record, &mut |name| found |= name == folded || name.to_lowercase() == folded);
+    found
+}
+
+/// A speaker's name.
+fn speaker(record: &Record, take: &mut dyn FnMut(&str)) {
+    if let Body::Message(message) = &record.body
+        && let Some(speaker) = &message.speaker
+    {
+        take(speaker);
     }
 }
 
@@ -67,27 +86,31 @@ fn spelled(record: &Record, folded: &str) -> String {
 }
 
 /// The tools of a record by names that no ordinary word is: `claude-code`, `get_user`.
-fn tools(record: &Record) -> Vec<String> {
-    let mut names: Vec<&str> = vec![&record.source];
+fn tools(record: &Record, take: &mut dyn FnMut(&str)) {
+    let mut take = |name: &str| {
+        if name.contains(['_', '-']) {
+            take(name);
+        }
+    };
+    take(&record.source);
     match &record.body {
         Body::Message(message) => {
-            names.extend(message.tool_calls.iter().map(|call| call.tool.as_str()));
-            names.extend(message.tool_result.iter().map(|result| result.tool.as_str()));
+            message.tool_calls.iter().for_each(|call| take(&call.tool));
+            message.tool_result.iter().for_each(|result| take(&result.tool));
         }
-        Body::Episode(episode) => names.extend(episode.tools.iter().map(|used| used.tool.as_str())),
+        Body::Episode(episode) => episode.tools.iter().for_each(|used| take(&used.tool)),
         Body::Note(_) | Body::Lesson(_) => {}
     }
-    names.iter().filter(|name| name.contains(['_', '-'])).map(|name| name.to_lowercase()).collect()
 }
 
 /// The last segment of a scope, without the digits that tell two folders of a name apart.
-fn project(record: &Record) -> Option<String> {
-    let last = record.scope.path().rsplit('/').next().filter(|last| !last.is_empty())?;
+fn project(record: &Record, take: &mut dyn FnMut(&str)) {
+    let Some(last) = record.scope.path().rsplit('/').next().filter(|last| !last.is_empty()) else { return };
     let name = match last.rsplit_once('-') {
         Some((name, tail)) if tail.len() == 8 && tail.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
         _ => last,
     };
-    Some(name.to_owned())
+    take(name);
 }
 
 /// What looks like a file in a question: a word with a path or a short ending.

@@ -91,7 +91,7 @@ pub struct Weights {
     /// What an item loses of its worth when another says all of it.
     pub redundancy: f32,
     /// Candidates asked of an arm that answers alone: each is read from the store, in 4 µs. Text, LoCoMo's R@10 .768 with
-    /// 60 as with 50, .770 with 80, .774 with 120; every other set is the same with all.
+    /// 50, .770 with 80, .774 with 120; every other set is the same with 60 and 80.
     pub candidates: usize,
     /// Candidates asked of each of both arms. LoCoMo's R@10 .794 with 80, .795 with 120; retail tools' F1 .617 with 80, .631
     /// with 120, .629 with 150.
@@ -161,7 +161,7 @@ impl Default for Weights {
             context_items: 8,
             context_messages: 6,
             redundancy: 0.8,
-            candidates: 60,
+            candidates: 50,
             candidates_hybrid: 120,
             situation: 1.0,
             kin: [0.2, 0.3],

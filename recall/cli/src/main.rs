@@ -47,6 +47,10 @@ use crate::app::App;
 use crate::args::Cli;
 use crate::output::Exit;
 
+/// A recall makes some thousand small strings and gives them back: over HTTP it takes a twelfth less time with this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
