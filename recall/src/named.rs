@@ -42,8 +42,11 @@ pub(crate) fn prefer(ranked: &mut [Ranked], question: &str, weights: &Weights) {
     }
 }
 
+/// Hands on what a record has of one kind of names.
+type Names = fn(&Record, &mut dyn FnMut(&str));
+
 /// The one of these names, folded, that a question has, where the records have several.
-fn one(asked: &str, ranked: &[Ranked], names: fn(&Record, &mut dyn FnMut(&str))) -> Option<String> {
+fn one(asked: &str, ranked: &[Ranked], names: Names) -> Option<String> {
     let mut known: Vec<String> = Vec::new();
     for hit in ranked {
         names(&hit.stored.record, &mut |name| {
@@ -63,7 +66,7 @@ fn one(asked: &str, ranked: &[Ranked], names: fn(&Record, &mut dyn FnMut(&str)))
 }
 
 /// Whether a record has this folded name among those.
-fn has(record: &Record, names: fn(&Record, &mut dyn FnMut(&str)), folded: &str) -> bool {
+fn has(record: &Record, names: Names, folded: &str) -> bool {
     let mut found = false;
     names(record, &mut |name| found |= name == folded || name.to_lowercase() == folded);
     found
