@@ -26,10 +26,10 @@ pub struct Weights {
     /// What it has for the hit of it that is most like the question together with its best answers: what answers in
     /// several sessions is told alike in them, in words that the question does not have.
     pub session_like: f32,
-    /// How much the best answers count beside the question there, together. With 1 .899, with 2 .900.
+    /// How much the best answers count beside the question there, together. With .8 for both of the above: 1 .899, 1.5 and 2 .900.
     pub session_examples: f32,
     /// The power that nearness is raised to where sessions are ranked, in the place of `meaning_sharpness`: of few sessions
-    /// more are right than of many turns, and one that is somewhat near counts. With 2 .897, with 1.5 .899.
+    /// more are right than of many turns, and one that is somewhat near counts. In the same measure: 2 .897, 1.5 .899, 1 .900.
     pub session_sharpness: f32,
     /// What is left of the score of what a tool printed.
     pub tool_output: f32,

@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ranks_where_its_first_turn_does() {
+    fn a_session_ranks_where_its_first_turn_stands() {
         let haystack = two_sessions();
         let mrr = |question, unit, ranking: &[usize]| {
             values(&haystack, question, unit, ranking).into_iter().find(|(name, _)| *name == "mrr@10").map(|(_, v)| v)
