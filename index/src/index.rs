@@ -171,6 +171,17 @@ pub struct Candidate {
     pub passage: Option<u32>,
     /// The reason in words a person follows, such as which words matched.
     pub why: String,
+    /// Which words of the question it has, where the index searches for words.
+    pub words: Vec<Word>,
+}
+
+/// A word of the question that a candidate has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Word {
+    /// Its place among the question's words: the same in all candidates of one search.
+    pub place: u32,
+    /// The share of the question that it is, 0 to 1.
+    pub share: f32,
 }
 
 /// The answer of one index.

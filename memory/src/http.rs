@@ -222,6 +222,8 @@ struct RecallBody<'a> {
     now: Option<jiff::Timestamp>,
     mode: crate::memory::Mode,
     allow_degraded: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    by_session: bool,
 }
 
 #[derive(Serialize)]
@@ -325,6 +327,7 @@ impl Memory for HttpMemory {
                 now: query.now,
                 mode: query.mode,
                 allow_degraded: true,
+                by_session: query.by_session,
             };
             self.client.post("/v1/recall", &body).await.map_err(outside("recall"))
         })

@@ -21,6 +21,9 @@ pub const QUERY_BYTES_MAX: usize = 8 * 1024;
 /// The most hits of one answer.
 pub const HITS_MAX: usize = 1_000;
 
+/// Where sessions are ranked, so many hits of one say what it is found for.
+pub const HITS_OF_SESSION_MAX: usize = 3;
+
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -86,6 +89,9 @@ pub struct Query {
     pub now: Option<Timestamp>,
     /// Whether signs in the text are text like everything else: a task that quotes does so for its own reasons.
     pub plain: bool,
+    /// Whether sessions are ranked and not records: the hits then come session by session, the best first, of each its
+    /// best hits, at most [`HITS_OF_SESSION_MAX`]. A record without a session stands for itself.
+    pub by_session: bool,
 }
 
 impl Query {
@@ -103,6 +109,7 @@ impl Query {
             mode: Mode::default(),
             now: None,
             plain: false,
+            by_session: false,
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::fusion::Fused;
 use crate::meaning::Meaning;
 use crate::ranked::{self, Admission};
 use crate::rerank::Reranking;
+use crate::sessions::Words;
 use crate::weights::Weights;
-use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, repeats, situations, when};
+use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, repeats, sessions, situations, when};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -40,6 +41,13 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     if query.text.trim().is_empty() {
         return Err(Error::EmptyQuery);
     }
+    let of_sessions;
+    let weights = if query.by_session {
+        of_sessions = Weights { meaning_sharpness: weights.session_sharpness, ..weights.clone() };
+        &of_sessions
+    } else {
+        weights
+    };
     let mut answer = Answer::default();
     let question = cut(&query.text, &mut answer.degraded);
     let reads = match &query.scopes {
@@ -69,7 +77,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         }
         worded
     };
-    let (worded, said) = match query.mode {
+    let (mut worded, said) = match query.mode {
         Mode::Text => (text_arm(&mut answer), None),
         // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
         Mode::Vector => (Worded::default(), meaning.ask(store, &asked, true, &mut answer)?),
@@ -108,13 +116,14 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     });
     let meant = said.as_ref().zip(agreement.as_ref().map(|(_, agreed)| *agreed));
     answer.confidence = Evidence::of(&worded.candidates, worded.rarest, meant).confidence(weights);
-    let Fused { proposals, measure, best } = match (&said, agreement) {
+    let words = query.by_session.then(|| Words::of(&mut worded));
+    let Fused { proposals, measure, best, meant } = match (&said, agreement) {
         (Some(said), _) if query.mode == Mode::Vector => fusion::meaning_alone(said, weights),
         (Some(said), Some((nearness, agreed))) => {
             let only_text = !query.plain && TextQuery::parse(question).has_operators();
             fusion::fuse(worded, said, &nearness, agreed, only_text, weights)
         }
-        _ => Fused { proposals: arms::alone(TEXT, worded.candidates), measure: None, best: 1.0 },
+        _ => Fused { proposals: arms::alone(TEXT, worded.candidates), measure: None, best: 1.0, meant: 0.0 },
     };
     // The index was asked for what may be read; what the store says now decides.
     let admission = Admission { filter, now };
@@ -140,9 +149,13 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     if distinct {
         conversation::drop_said_again(&mut ranked);
     }
+    let most = ranked.first().map_or(0.0, |hit| hit.score);
+    if let Some(words) = words {
+        let likeness = said.as_ref().filter(|_| meant > 0.0).map(|said| (said, meant));
+        sessions::group(&mut ranked, &words, likeness, weights);
+    }
     ranked.truncate(limit);
     repeats::count(store, &mut ranked)?;
-    let most = ranked.first().map_or(0.0, |hit| hit.score);
     let parsed = TextQuery::parse(question);
     answer.hits = ranked
         .into_iter()

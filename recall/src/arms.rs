@@ -99,7 +99,8 @@ pub(crate) fn text_of_days(
     // They were not reached, so they fit no better than the last that was.
     candidates.extend(found.into_iter().filter(|candidate| !known.contains(&candidate.row)).map(|candidate| {
         let score = last.map_or(candidate.score, |last| candidate.score.min(last));
-        Candidate { score, ..candidate }
+        // The days were asked for too: the places of words are those of another question.
+        Candidate { score, words: Vec::new(), ..candidate }
     }));
 }
 

@@ -93,6 +93,7 @@ mod tests {
             coverage,
             passage: None,
             why: String::new(),
+            words: Vec::new(),
         };
         let candidates: Vec<Candidate> = candidates.iter().map(one).collect();
         Evidence::of(&candidates, 5.0, None).confidence(&Weights::default())

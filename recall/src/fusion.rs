@@ -62,6 +62,8 @@ pub(crate) struct Fused {
     pub(crate) measure: Option<Measure>,
     /// What a sum of the arms' scores is divided by, so that the best has 1.
     pub(crate) best: f32,
+    /// How much meaning has to say about this question, 0 to 1.
+    pub(crate) meant: f32,
 }
 
 /// Meaning alone, in its order.
@@ -83,7 +85,7 @@ pub(crate) fn meaning_alone(said: &Said, weights: &Weights) -> Fused {
             }
         })
         .collect();
-    Fused { proposals, measure: Some(measure), best: 1.0 }
+    Fused { proposals, measure: Some(measure), best: 1.0, meant: 1.0 }
 }
 
 /// Both arms together. `rarest` is what a match of the rarest word scores; `nearness` tells of candidates of text how near
@@ -143,7 +145,7 @@ pub(crate) fn fuse(
     for proposal in &mut proposals {
         proposal.score = (proposal.score / best).clamp(0.0, 1.0);
     }
-    Fused { proposals, measure: (!only_text).then_some(measure), best }
+    Fused { proposals, measure: (!only_text).then_some(measure), best, meant: evidence.min(1.0) }
 }
 
 /// How much text has to say, by the share of the question that it covers and by how much it matches of it, in matches of
@@ -244,7 +246,7 @@ mod tests {
     use super::*;
 
     fn candidate(row: i64, score: f32, coverage: f32) -> Candidate {
-        Candidate { row: Row(row), score, coverage, passage: None, why: String::new() }
+        Candidate { row: Row(row), score, coverage, passage: None, why: String::new(), words: Vec::new() }
     }
 
     fn said(scores: &[(i64, f32)], understood: f32) -> Said {

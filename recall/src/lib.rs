@@ -10,6 +10,7 @@
 //! - `conversation`: what turns lend each other; `named`: who and what the question names; `when`: which days
 //! - `situations`, `outcome`, `current`, `credit`: what was tried in one situation, what worked, what is true now, what
 //!   runs say about a record; [`weights`]: how much each part of ranking counts
+//! - `sessions`: sessions ranked, where they are asked for and not their turns
 //! - [`rerank`]: a closer reading of the head, where a reranker is given
 //! - `copies`: one statement told often is one hit; `repeats`: exact ones, as the store counts them
 //! - `confidence`: how sure recall is
@@ -41,6 +42,7 @@ mod priority;
 mod ranked;
 mod repeats;
 pub mod rerank;
+mod sessions;
 mod situations;
 mod socket;
 pub mod tokens;

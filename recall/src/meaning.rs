@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use harness_index::embed::gate::{UNDERSTOOD_MIN, understood_part};
 use harness_index::embed::source::MANIFEST;
 use harness_index::embed::{Embedder, Purpose};
-use harness_index::meaning::{Meant, Pace, VECTOR, indexes, peek, reached};
+use harness_index::meaning::{Likeness, Meant, Pace, VECTOR, indexes, peek, reached};
 use harness_index::text::Query as TextQuery;
 use harness_index::{Index, MeaningIndex, Search, State, Status};
 use harness_memory::memory::Degraded;
@@ -164,6 +164,14 @@ impl Said {
         scored.unwrap_or_else(|| Ok(FxHashMap::default())).unwrap_or_else(|error| {
             tracing::warn!(%error, "records are not compared in meaning");
             FxHashMap::default()
+        })
+    }
+
+    /// How near records are to the question together with examples of what it means, each of which counts so much.
+    pub(crate) fn like(&self, examples: &[(Row, f32)], rows: &[Row]) -> Option<Likeness> {
+        self.index.as_ref()?.like(&self.vector, examples, rows).unwrap_or_else(|error| {
+            tracing::warn!(%error, "records are not compared with the best of them in meaning");
+            None
         })
     }
 }

@@ -28,9 +28,12 @@ impl Home {
     }
 
     fn ask(&self, text: &str) -> Answer {
+        self.answer(Query::new(text))
+    }
+
+    fn answer(&self, query: Query) -> Answer {
         let now = Some("2024-05-15T12:00:00Z".parse().unwrap());
-        let query = Query { mode: Mode::Text, now, ..Query::new(text) };
-        self.engine.recall(&query, &ReadSet::everything()).unwrap()
+        self.engine.recall(&Query { mode: Mode::Text, now, ..query }, &ReadSet::everything()).unwrap()
     }
 }
 
@@ -68,6 +71,44 @@ fn a_forgotten_neighbour_stays_out() {
     home.engine.store().forget(&[gone], "2100-01-01T00:00:00Z".parse().unwrap()).unwrap();
     let found = ids(&home.ask("flea market instrument"));
     assert!(!found.contains(&gone) && found.contains(&kept));
+}
+
+#[test]
+fn sessions_come_one_after_the_other_and_one_that_has_all_the_words_together_is_first() {
+    let home = Home::new();
+    let say = |session, position, text| home.write(DAY, Some(session), turn(position, "Ana", text));
+    let often = [
+        "The harbour was full of boats in spring",
+        "Boats left the harbour at night when it rained hard",
+        "My uncle counts boats near the harbour wall on Sundays",
+        "A new harbour for larger boats is planned by the council",
+        "Fog over the harbour kept most boats at home all week",
+    ];
+    for (position, text) in (0..).step_by(10).zip(often) {
+        say("often", position, text);
+    }
+    say("all", 0, "We went down to the harbour.");
+    say("all", 10, "An otter swam between the boats.");
+    say("all", 20, "Somebody had painted it yellow.");
+    home.write(DAY, None, Note::new("The lighthouse is painted white"));
+    let names = |answer: &Answer| answer.hits.iter().map(|hit| hit.session.clone()).collect::<Vec<_>>();
+    let text = "boats in the harbour, the otter and what was painted yellow";
+    let answer = home.answer(Query { by_session: true, ..Query::new(text) });
+    let (all, often) = (Some("all".to_owned()), Some("often".to_owned()));
+    let found = names(&answer);
+    assert_eq!(found[..3], [all.clone(), all.clone(), all], "{found:?}");
+    assert_eq!(found.iter().filter(|name| **name == often).count(), 3, "of a session its best three: {found:?}");
+    assert!(found.contains(&None), "a note stands for itself: {found:?}");
+    assert_eq!(
+        found.iter().map_while(|name| name.clone()).count() + 1,
+        found.len(),
+        "nothing is torn apart: {found:?}"
+    );
+    assert!(answer.hits.iter().all(|hit| (0.0..=1.0).contains(&hit.score)));
+    let few = home.answer(Query { by_session: true, limit: 2, ..Query::new(text) });
+    assert_eq!(ids(&few), ids(&answer)[..2], "fewer are the first of more");
+    let turns = home.answer(Query { limit: 100, ..Query::new(text) });
+    assert_eq!(names(&turns).iter().filter(|name| **name == often).count(), 5, "turns come as they are");
 }
 
 #[test]

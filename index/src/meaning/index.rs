@@ -56,6 +56,15 @@ pub struct Meant {
     pub passages: usize,
 }
 
+/// How near records are to a question together with examples, and how near anything is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likeness {
+    /// Of each record the cosine of its nearest passage.
+    pub scores: FxHashMap<Row, f32>,
+    /// The yardstick for them.
+    pub background: Background,
+}
+
 impl MeaningIndex {
     /// The index of this embedder among the indexes in the folder `root`, with its embeddings in `cache`. Neither need
     /// be there.
@@ -151,21 +160,37 @@ impl MeaningIndex {
 
     /// How near these records are to a vector, as far as they are in the index.
     pub fn scores(&self, rows: &[Row], vector: &[f32]) -> Result<FxHashMap<Row, f32>> {
-        let open = {
-            let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.refresh(&self.folder, &self.space);
-            reader.open.clone()
-        };
-        let Some(open) = open.filter(|_| !rows.is_empty()) else { return Ok(FxHashMap::default()) };
-        let allowed = open.index.allow(rows.iter().map(|row| row.0 as u64));
-        let mut scores = FxHashMap::default();
-        for found in open.index.search(vector, usize::MAX, Some(&allowed))? {
-            for key in found.keys {
-                let score = scores.entry(Row(key.record as i64)).or_insert(found.score);
-                *score = found.score.max(*score);
-            }
+        let open = self.opened().filter(|_| !rows.is_empty());
+        open.map_or_else(|| Ok(FxHashMap::default()), |open| scores_in(&open, rows, vector))
+    }
+
+    /// How near these records are to a vector and to examples of what is meant by it, records that each count so much
+    /// of what the vector does. `None` where no example has a vector here.
+    pub fn like(&self, vector: &[f32], examples: &[(Row, f32)], rows: &[Row]) -> Result<Option<Likeness>> {
+        let Some(open) = self.opened().filter(|_| !rows.is_empty()) else { return Ok(None) };
+        let question = unit(vector, self.space.dimensions)?;
+        let mut wanted = question.clone();
+        let mut found = false;
+        for (row, weight) in examples {
+            // Of a long record what is nearest to the question is the example.
+            let near = |passage: &Vec<f32>| passage.iter().zip(&question).map(|(a, b)| a * b).sum::<f32>();
+            let passages = open.index.vectors_of(row.0 as u64)?;
+            let Some(nearest) = passages.iter().max_by(|a, b| near(a).total_cmp(&near(b))) else { continue };
+            wanted.iter_mut().zip(nearest).for_each(|(all, one)| *all += weight * one);
+            found = true;
         }
-        Ok(scores)
+        if !found {
+            return Ok(None);
+        }
+        let background = open.index.background(&wanted, BACKGROUND_ROWS)?;
+        Ok(Some(Likeness { scores: scores_in(&open, rows, &wanted)?, background }))
+    }
+
+    /// What answers now, whatever store it followed.
+    fn opened(&self) -> Option<Arc<Open>> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.refresh(&self.folder, &self.space);
+        reader.open.clone()
     }
 
     /// Searches a sample of its vectors by themselves: each must be found.
@@ -305,9 +330,22 @@ fn nearest_rows(open: &Open, direction: &[f32], filter: &Filter, limit: usize) -
     }
 }
 
+/// The cosine of each record's nearest passage with a vector.
+fn scores_in(open: &Open, rows: &[Row], vector: &[f32]) -> Result<FxHashMap<Row, f32>> {
+    let allowed = open.index.allow(rows.iter().map(|row| row.0 as u64));
+    let mut scores = FxHashMap::default();
+    for found in open.index.search(vector, usize::MAX, Some(&allowed))? {
+        for key in found.keys {
+            let score = scores.entry(Row(key.record as i64)).or_insert(found.score);
+            *score = found.score.max(*score);
+        }
+    }
+    Ok(scores)
+}
+
 fn candidate((row, score, passage): (Row, f32, u32)) -> Candidate {
     let why = format!("similar in meaning, cosine {score:.2}");
-    Candidate { row, score, coverage: score.clamp(0.0, 1.0), passage: Some(passage), why }
+    Candidate { row, score, coverage: score.clamp(0.0, 1.0), passage: Some(passage), why, words: Vec::new() }
 }
 
 fn rebuilt(reason: &str) -> Cut {

@@ -19,7 +19,7 @@ mod tail;
 mod texts;
 mod writer;
 
-pub use index::{MeaningIndex, Meant, VECTOR};
+pub use index::{Likeness, MeaningIndex, Meant, VECTOR};
 pub use reader::{About, indexes, peek, reached, remove_others};
 pub use tail::{TAIL_RECORDS_MAX, TAIL_TEXTS_MAX};
 pub use texts::passage_of;

@@ -17,7 +17,7 @@ use super::writer::{Writer, open_index};
 use super::{Query, Scored, Scorer, Segment};
 use crate::catch_up::{belongs, catch_up};
 use crate::error::{Error, Result};
-use crate::index::{Batch, Candidate, Cut, Found, Index, Search, State, Status};
+use crate::index::{Batch, Candidate, Cut, Found, Index, Search, State, Status, Word};
 
 /// The name of this index.
 pub const TEXT: &str = "text";
@@ -221,6 +221,7 @@ impl TextIndex {
                 coverage: scored.coverage,
                 passage: None,
                 why: words(&query, &scored),
+                words: shares(&scored),
             })
             .collect();
         // What holds the question literally stands first, whatever it scores; scores say so too.
@@ -385,6 +386,11 @@ fn stored_text(store: &dyn Store, row: Row) -> Result<Option<String>> {
 }
 
 /// The query's words that a document has, those that count most first.
+fn shares(scored: &Scored) -> Vec<Word> {
+    let counts = scored.matched.iter().filter(|matched| matched.share > 0.0);
+    counts.map(|matched| Word { place: matched.term as u32, share: matched.share }).collect()
+}
+
 fn words(query: &Query, scored: &Scored) -> String {
     let mut matched: Vec<_> = scored.matched.iter().collect();
     matched.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -76,6 +76,8 @@ pub struct Matched {
     pub frequency: u32,
     /// What it adds to the score.
     pub score: f32,
+    /// The share of the query's weight that it is; none of a term that is only guessed.
+    pub share: f32,
 }
 
 /// What a search found, and what it could not do.
@@ -308,10 +310,9 @@ impl Scorer {
                         let hit = &mut scored[place];
                         let shape = segment.shapes()[hit.doc as usize];
                         let score = term.weight * weighed.saturation.of(frequency, shape);
-                        hit.matched.push(Matched { term: term.place, frequency, score });
-                        if !asked.guessed {
-                            hit.coverage = (hit.coverage + term.weight / weighed.mass).min(1.0);
-                        }
+                        let share = if asked.guessed { 0.0 } else { term.weight / weighed.mass };
+                        hit.matched.push(Matched { term: term.place, frequency, score, share });
+                        hit.coverage = (hit.coverage + share).min(1.0);
                     }
                 }
             }

@@ -327,6 +327,11 @@ impl VectorIndex {
         Allowed { records, rows, state: self.state }
     }
 
+    /// The vectors of a record's passages, as they were rounded to half precision. None of a record that is not here.
+    pub fn vectors_of(&self, record: u64) -> Result<Vec<Vec<f32>>> {
+        self.keys.of_record(record).map(|(_, row)| self.rows.vector(row as usize)).collect()
+    }
+
     /// All live keys whose content is the same as that of `key`, newest first, itself included.
     pub fn keys_like(&self, key: Key) -> Vec<Key> {
         let row = self.keys.of_record(key.record).find(|(named, _)| *named == key);

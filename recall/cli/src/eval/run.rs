@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::embedder::Chosen;
 use super::haystack::{Doc, DocBody, Haystack, Problem, Question};
-use super::score::{self, Figures, Unit};
+use super::score::{self, Figures, Ranking, Unit};
 
 /// How many hits a question is asked for, and timed with: the deepest rank that most measures look at.
 const HITS: usize = 20;
@@ -225,12 +225,17 @@ fn ask(
     };
     let mut figures = if question.abstain {
         Figures::new()
-    } else if !question.is_empty() && score::needs_depth(haystack, question, plan.unit) {
-        // Asked once more for all ranks; the time is that of an ordinary question.
-        let deep = engine.recall(&query(&question.text, now, plan.mode, HITS_MAX), &everything)?;
-        score::figures(haystack, question, plan.unit, &ranking(&deep.hits))
     } else {
-        score::figures(haystack, question, plan.unit, &ranking(&answer.hits))
+        // Asked once more for all ranks, and for the ranks of sessions; the time is that of an ordinary question.
+        let deep = !question.is_empty() && score::needs_depth(haystack, question);
+        let asked = |by_session| {
+            let query = Query { by_session, ..query(&question.text, now, plan.mode, HITS_MAX) };
+            Ok::<_, harness_recall::Error>(ranking(&engine.recall(&query, &everything)?.hits))
+        };
+        let documents = if deep { asked(false)? } else { ranking(&answer.hits) };
+        let by_session = !question.is_empty() && score::ranks_sessions(haystack, question, plan.unit);
+        let sessions = if by_session { asked(true)? } else { Vec::new() };
+        score::figures(haystack, question, plan.unit, &Ranking { documents, sessions })
     };
     if let Some(budget) = plan.context_tokens.filter(|_| !question.is_empty() && !question.abstain) {
         let context = engine.context(&query(&question.text, now, plan.mode, HITS), &everything, budget)?;

@@ -13,7 +13,7 @@ use super::metrics::{self, Rank, Weighted};
 pub(super) enum Unit {
     /// Documents
     Turn,
-    /// Sessions; one's rank is that of its best turn
+    /// Sessions, as recall ranks them
     Session,
 }
 
@@ -108,24 +108,43 @@ const TOOL_EPISODES_WITH: usize = 3;
 const GAIN_SUCCESS: f64 = 2.0;
 const GAIN_FAILURE: f64 = 0.5;
 
+/// What a question was answered with.
+#[derive(Default)]
+pub(super) struct Ranking {
+    /// Documents, best first.
+    pub(super) documents: Vec<usize>,
+    /// Documents session by session, best first, where sessions are ranked.
+    pub(super) sessions: Vec<usize>,
+}
+
+/// Whether sessions are ranked, and not documents.
+pub(super) fn ranks_sessions(haystack: &Haystack, question: &Question, unit: Option<Unit>) -> bool {
+    let is_retrieval = matches!(haystack.kind, Kind::Passage | Kind::Turn | Kind::Session);
+    is_retrieval && unit_of(haystack, question, unit) == Unit::Session
+}
+
 /// Whether the first twenty hits do not tell a question's figures.
-pub(super) fn needs_depth(haystack: &Haystack, question: &Question, unit: Option<Unit>) -> bool {
+pub(super) fn needs_depth(haystack: &Haystack, question: &Question) -> bool {
     haystack.kind == Kind::Experience
         || question.exclude_trial.is_some()
         || !question.stale.is_empty()
         || !question.distractor.is_empty()
-        || unit_of(haystack, question, unit) == Unit::Session
 }
 
-/// The figures of a question that was answered with these documents, best first.
-pub(super) fn figures(haystack: &Haystack, question: &Question, unit: Option<Unit>, ranking: &[usize]) -> Figures {
-    let mut seen = HashSet::new();
-    let kept = |doc: &usize| !is_own_trial(haystack, question, *doc) && seen.insert(*doc);
-    let ranking: Vec<usize> = ranking.iter().copied().filter(kept).collect();
+/// The figures of a question that was answered with this.
+pub(super) fn figures(haystack: &Haystack, question: &Question, unit: Option<Unit>, ranking: &Ranking) -> Figures {
+    let kept = |ranking: &[usize]| -> Vec<usize> {
+        let mut seen = HashSet::new();
+        let kept = |doc: &usize| !is_own_trial(haystack, question, *doc) && seen.insert(*doc);
+        ranking.iter().copied().filter(kept).collect()
+    };
+    let documents = kept(&ranking.documents);
     match haystack.kind {
-        Kind::Passage | Kind::Turn | Kind::Session => retrieval(haystack, question, unit, &ranking),
-        Kind::Experience => experience(haystack, question, &ranking),
-        Kind::Tool => tools(haystack, question, &ranking),
+        Kind::Passage | Kind::Turn | Kind::Session => {
+            retrieval(haystack, question, unit, &documents, &kept(&ranking.sessions))
+        }
+        Kind::Experience => experience(haystack, question, &documents),
+        Kind::Tool => tools(haystack, question, &documents),
     }
 }
 
@@ -165,11 +184,17 @@ fn unit_of(haystack: &Haystack, question: &Question, unit: Option<Unit>) -> Unit
     }
 }
 
-fn retrieval(haystack: &Haystack, question: &Question, unit: Option<Unit>, ranking: &[usize]) -> Figures {
+fn retrieval(
+    haystack: &Haystack,
+    question: &Question,
+    unit: Option<Unit>,
+    ranking: &[usize],
+    sessions: &[usize],
+) -> Figures {
     let mut figures = Figures::new();
     let mut gold = match unit_of(haystack, question, unit) {
         Unit::Turn => metrics::ranks(ranking, &question.gold),
-        Unit::Session => session_ranks(haystack, question, ranking),
+        Unit::Session => session_ranks(haystack, question, sessions),
     };
     gold.extend(std::iter::repeat_n(None, question.gold_unknown));
     if !gold.is_empty() {
@@ -277,8 +302,13 @@ mod tests {
         parse(json.to_string().as_bytes(), Place { file: "set.jsonl".into(), line: 1 }).unwrap()
     }
 
+    /// An answer whose sessions stand in the order of their best documents.
+    fn of(ranking: &[usize]) -> Ranking {
+        Ranking { documents: ranking.to_vec(), sessions: ranking.to_vec() }
+    }
+
     fn values(haystack: &Haystack, question: usize, unit: Option<Unit>, ranking: &[usize]) -> Vec<(&'static str, f64)> {
-        let figures = figures(haystack, &haystack.questions[question], unit, ranking);
+        let figures = figures(haystack, &haystack.questions[question], unit, &of(ranking));
         figures.into_iter().map(|(metric, figure)| (metric.name(), (figure.value * 1e4).round() / 1e4)).collect()
     }
 
@@ -318,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ranks_where_its_best_turn_does() {
+    fn a_session_ranks_where_its_first_turn_stands() {
         let haystack = two_sessions();
         let mrr = |question, unit, ranking: &[usize]| {
             values(&haystack, question, unit, ranking).into_iter().find(|(name, _)| *name == "mrr@10").map(|(_, v)| v)
@@ -355,7 +385,7 @@ mod tests {
         // nDCG: (.5 + 0 + 2 / log2 4) / (2 + .5 / log2 3 + .5 / log2 4).
         let expected = [("hit@1", 1.0), ("ndcg@10", 0.5847), ("success_first", 0.5)];
         assert_eq!(values(&haystack, 0, None, &[0, 2, 3, 1]), expected);
-        let figures = figures(&haystack, &haystack.questions[0], None, &[]);
+        let figures = figures(&haystack, &haystack.questions[0], None, &Ranking::default());
         assert_eq!(figures[&Metric::SuccessFirst], Weighted { value: 0.5, weight: 2.0 }, "nothing found: half");
         assert_eq!(values(&haystack, 1, None, &[0]), [], "a task that nobody has tried counts nowhere");
     }

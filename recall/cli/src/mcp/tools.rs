@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use harness_memory::memory::HITS_OF_SESSION_MAX;
 use harness_memory::scope::Readable;
 use harness_memory::{Kind, Outcome, RecordId, Scope, marker};
 use harness_recall::tokens;
@@ -36,9 +37,6 @@ const GET_MAX: usize = 10;
 
 /// How much of a session's title is shown, in characters: a line.
 const TITLE_CHARS_MAX: usize = 200;
-
-/// How many hits of one session are shown.
-const HITS_OF_SESSION_MAX: usize = 3;
 
 type Budget = Limit<ANSWER_TOKENS_MAX, ANSWER_TOKENS_DEFAULT>;
 
@@ -464,7 +462,8 @@ async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
         None => newest(backend, wanted, (input.since, input.until), budget).await?,
         Some(query) => {
             let request = RecallRequest {
-                limit: Limit((wanted * HITS_OF_SESSION_MAX * 2) as u32),
+                limit: Limit((wanted * HITS_OF_SESSION_MAX) as u32),
+                by_session: true,
                 kinds: vec![Kind::Message, Kind::Episode],
                 since: input.since,
                 until: input.until,
@@ -514,7 +513,7 @@ async fn newest(
     Ok((kept, left_out))
 }
 
-/// Hits gathered by their sessions, in the order of each one's best.
+/// Hits gathered by their sessions, in their order.
 fn by_session(hits: &[FoundRecord], wanted: usize) -> Vec<FoundSession> {
     let mut sessions: Vec<FoundSession> = Vec::new();
     for hit in hits {
@@ -530,9 +529,7 @@ fn by_session(hits: &[FoundRecord], wanted: usize) -> Vec<FoundSession> {
                 sessions.len() - 1
             }
         };
-        if sessions[place].messages.len() < HITS_OF_SESSION_MAX {
-            sessions[place].messages.push(hit.clone());
-        }
+        sessions[place].messages.push(hit.clone());
     }
     sessions
 }

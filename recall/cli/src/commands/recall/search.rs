@@ -70,6 +70,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     rerank: Option<PathBuf>,
 
+    /// Rank sessions and not records: hits come session by session, the best first, with at most three of one
+    #[arg(long)]
+    by_session: bool,
+
     /// Say why each hit is there: what each way of searching found, its score and its weight
     #[arg(long)]
     explain: bool,
@@ -95,6 +99,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         until: args.until,
         mode: args.mode.unwrap_or(app.settings.search_mode),
         now: Some(app.now),
+        by_session: args.by_session,
         ..Query::new(text)
     };
     let Some(engine) = app.asking_engine()? else {

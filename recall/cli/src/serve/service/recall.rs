@@ -35,6 +35,7 @@ impl Service {
             until: request.until.map(|time| time.0),
             mode,
             now: request.now.map(|time| time.0),
+            by_session: request.by_session,
             ..Query::new(request.query)
         };
         let budget = request.budget_tokens.map(|budget| budget.get());

@@ -71,6 +71,9 @@ pub(crate) struct RecallRequest {
     #[serde(default = "yes")]
     #[schemars(default = "yes")]
     pub(crate) explain: bool,
+    /// Rank sessions and not records: hits come session by session, the best first, with at most three of one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) by_session: bool,
     /// Leave out the hits from the first one on whose text no longer fits into this many tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) budget_tokens: Option<Limit<BUDGET_TOKENS_MAX, BUDGET_TOKENS_DEFAULT>>,
@@ -96,6 +99,7 @@ impl RecallRequest {
             mode: None,
             allow_degraded: false,
             explain: true,
+            by_session: false,
             budget_tokens: None,
         }
     }
