@@ -63,6 +63,7 @@ pub use retention::Retention;
 pub use secrets::Secrets;
 
 use self::row::RowReader;
+pub use self::writer::Begun;
 use self::writer::Writer;
 
 /// The database's name within its folder.
@@ -214,6 +215,17 @@ impl SqliteStore {
         self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins to write sessions and records of theirs, of which at most [`PUT_RECORDS_MAX`], in one transaction, as
+    /// [`put_sessions`](Store::put_sessions) and [`put`](Store::put) do: who reads on meanwhile waits later. What was
+    /// begun earlier is written earlier.
+    pub fn begin_put(&self, sessions: Vec<Session>, records: Vec<Admitted>) -> Result<Begun<Vec<Put>>> {
+        within_put_max(&records)?;
+        self.writer.get_or_init(|| Writer::start(self.shared.clone())).begin(move |writing| {
+            sessions.into_iter().try_for_each(|session| put::put_session(writing, session).map(|_| ()))?;
+            put::put(writing, records)
+        })
+    }
+
     /// Runs `work` in a write transaction, together with what other threads are writing, and
     /// answers when it is durable.
     fn write<T: Send + 'static>(
@@ -222,6 +234,14 @@ impl SqliteStore {
     ) -> Result<T> {
         self.writer.get_or_init(|| Writer::start(self.shared.clone())).write(work)
     }
+}
+
+fn within_put_max(records: &[Admitted]) -> Result<()> {
+    if records.len() <= PUT_RECORDS_MAX {
+        return Ok(());
+    }
+    let reason = format!("{} records in one call, the limit is {PUT_RECORDS_MAX}", records.len());
+    Err(Error::Refused { reason })
 }
 
 impl Store for SqliteStore {
@@ -238,10 +258,7 @@ impl Store for SqliteStore {
     }
 
     fn put(&self, records: Vec<Admitted>) -> Result<Vec<Put>> {
-        if records.len() > PUT_RECORDS_MAX {
-            let reason = format!("{} records in one call, the limit is {PUT_RECORDS_MAX}", records.len());
-            return Err(Error::Refused { reason });
-        }
+        within_put_max(&records)?;
         self.write(move |writing| put::put(writing, records))
     }
 

@@ -56,6 +56,14 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Writing) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.begin(work)?.wait()
+    }
+
+    /// Hands work over without waiting for it. What was handed over earlier is done earlier.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writing) -> Result<T> + Send + 'static,
+    ) -> Result<Begun<T>> {
         let (answer, answered) = mpsc::sync_channel(1);
         let job: Job = Box::new(move |writing| {
             let result = writing.map_err(copy_of).and_then(work);
@@ -69,13 +77,27 @@ impl Writer {
                 }),
             }
         });
-        let stopped = || Error::ReadOnly { cause: "the writer thread could not be started or has stopped".to_owned() };
-        {
-            let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
-        }
-        answered.recv().map_err(|_| stopped())?
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
+        Ok(Begun { answered })
     }
+}
+
+/// A write that was begun. It is done whether or not somebody waits for it.
+#[must_use = "only who waits learns whether it is durable"]
+pub struct Begun<T> {
+    answered: Receiver<Result<T>>,
+}
+
+impl<T> Begun<T> {
+    /// What came of it, once it is durable.
+    pub fn wait(self) -> Result<T> {
+        self.answered.recv().map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> Error {
+    Error::ReadOnly { cause: "the writer thread could not be started or has stopped".to_owned() }
 }
 
 impl Drop for Writer {

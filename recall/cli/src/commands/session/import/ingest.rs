@@ -7,7 +7,7 @@
 mod episodes;
 mod writing;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -20,7 +20,7 @@ use harness_memory::{Body, Intake, Record, Scope, Session, Store};
 use harness_recall::Engine;
 use jiff::{SignedDuration, Timestamp};
 
-use self::writing::Waiting;
+use self::writing::{Waiting, Writing};
 use crate::app::App;
 use crate::exclusions::Exclusions;
 
@@ -84,6 +84,8 @@ pub(crate) struct Ingest<'a> {
     /// Sessions of which the store does not know everything yet.
     news: BTreeSet<usize>,
     waiting: Vec<Waiting>,
+    /// What is being written.
+    begun: VecDeque<Writing>,
     /// Which session a message is in, by the hash of its key: for titles that other files give.
     keys: HashMap<u64, usize>,
     /// Keys of messages, and titles of the sessions they are in.
@@ -120,6 +122,7 @@ impl<'a> Ingest<'a> {
             states: Vec::new(),
             news: BTreeSet::new(),
             waiting: Vec::new(),
+            begun: VecDeque::new(),
             keys: HashMap::new(),
             titles: Vec::new(),
             readings: Vec::new(),
@@ -282,7 +285,7 @@ impl<'a> Ingest<'a> {
                 self.states[place].ended = true;
             }
         }
-        if self.waiting.len() >= PUT_RECORDS_MAX { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= PUT_RECORDS_MAX { self.begin_flush() } else { Ok(()) }
     }
 
     /// Takes over what is known of a session, and answers its place.

@@ -6,14 +6,20 @@ use std::path::Path;
 
 use anyhow::Context;
 use harness_memory::intake::Admission;
-use harness_memory::store::PUT_RECORDS_MAX;
+use harness_memory::sqlite::Begun;
+use harness_memory::store::{PUT_RECORDS_MAX, Reading, ReadingPlace};
 use harness_memory::{Admitted, Body, Kind, Lookup, Put, Record, RecordId, Session, Store, Stored};
+use harness_recall::Engine;
 use serde::Serialize;
 
 use super::Ingest;
 
 /// The most problems that are kept for the report; all are counted.
 const PROBLEMS_KEPT_MAX: usize = 100;
+
+/// So many parts of [`PUT_RECORDS_MAX`] are written at the most while more is read: each costs memory, and others wait for
+/// the transaction that they become, which takes a tenth of a second.
+const PARTS_BEGUN_MAX: usize = 3;
 
 /// How many versions of a message are looked through for the one that stands.
 const VERSIONS_MAX: usize = 64;
@@ -73,6 +79,21 @@ pub(super) struct Waiting {
     rewrites: bool,
 }
 
+/// What is to be counted of a record once it is known whether it was new.
+struct Fact {
+    kind: Kind,
+    redactions: BTreeMap<&'static str, usize>,
+    /// The record, where it takes the place of what stands under its key with other content.
+    again: Option<Admitted>,
+}
+
+/// A part that is being written.
+pub(super) struct Writing {
+    begun: Begun<Vec<Put>>,
+    facts: Vec<Fact>,
+    readings: Vec<(ReadingPlace, Reading)>,
+}
+
 impl Ingest<'_> {
     pub(super) fn admit(&mut self, record: Record, path: &Path) {
         let key = record.key.clone();
@@ -88,56 +109,79 @@ impl Ingest<'_> {
         }
     }
 
-    /// Stores what is waiting: sessions before their messages.
+    /// Stores what is waiting, sessions before their messages, and waits until it is durable.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        self.begin_flush()?;
+        while !self.begun.is_empty() {
+            self.end_flush()?;
+        }
+        Ok(())
+    }
+
+    /// Begins to store what is waiting: more is read while it is written, and parts that wait for the writer become one
+    /// transaction. Once [`PARTS_BEGUN_MAX`] were begun, the end of the first is waited for.
+    pub(super) fn begin_flush(&mut self) -> anyhow::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         let news = std::mem::take(&mut self.news);
         let Some(engine) = self.engine else {
             waiting.iter().for_each(|waiting| count_redactions(&mut self.tally, waiting));
             return Ok(());
         };
-        let store = engine.store();
-        let sessions: Vec<Session> =
+        let mut sessions: Vec<Session> =
             news.into_iter().map(|place| self.intake.session(self.states[place].session.clone())).collect();
-        if !sessions.is_empty() {
-            store.put_sessions(sessions).context("cannot write sessions to the store")?;
-        }
         let (mut records, mut facts) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
-        let mut compared = Vec::new();
         for waiting in waiting {
             let again = waiting.rewrites.then(|| waiting.record.clone());
-            facts.push((waiting.record.record().kind(), waiting.redactions, again));
+            facts.push(Fact { kind: waiting.record.record().kind(), redactions: waiting.redactions, again });
             records.push(waiting.record);
         }
-        while !records.is_empty() {
+        while !records.is_empty() || !sessions.is_empty() {
+            if self.begun.len() == PARTS_BEGUN_MAX {
+                self.end_flush()?;
+            }
             let rest = records.split_off(records.len().min(PUT_RECORDS_MAX));
-            let puts = store.put(std::mem::replace(&mut records, rest)).context("cannot write to the store")?;
-            self.app.wrote();
-            for (put, (kind, redactions, again)) in puts.iter().zip(facts.drain(..puts.len())) {
-                let tally = &mut self.tally;
-                match (kind, put) {
-                    (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
-                    (Kind::Episode, Put::Known(_)) => tally.episodes_known += 1,
-                    (_, Put::Added(_)) => tally.messages_new += 1,
-                    (_, Put::Known(_)) => tally.messages_known += 1,
-                }
-                if let (Put::Known(id), Some(again)) = (put, again) {
-                    compared.push((*id, again));
-                }
-                if put.is_new() {
-                    redactions
-                        .into_iter()
-                        .for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
-                }
+            let part = std::mem::replace(&mut records, rest);
+            let facts = facts.drain(..part.len()).collect();
+            let begun = engine.store().begin_put(std::mem::take(&mut sessions), part);
+            let begun = begun.context("cannot write to the store")?;
+            self.begun.push_back(Writing { begun, facts, readings: Vec::new() });
+        }
+        // Noted once everything is stored that they speak of.
+        let readings = std::mem::take(&mut self.readings);
+        match self.begun.back_mut() {
+            Some(writing) => writing.readings.extend(readings),
+            None => note_readings(engine, readings)?,
+        }
+        Ok(())
+    }
+
+    /// Waits for the part that was begun first, and counts it.
+    fn end_flush(&mut self) -> anyhow::Result<()> {
+        let (Some(Writing { begun, facts, readings }), Some(engine)) = (self.begun.pop_front(), self.engine) else {
+            return Ok(());
+        };
+        let puts = begun.wait().context("cannot write to the store")?;
+        self.app.wrote();
+        let mut compared = Vec::new();
+        for (put, Fact { kind, redactions, again }) in puts.iter().zip(facts) {
+            let tally = &mut self.tally;
+            match (kind, put) {
+                (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
+                (Kind::Episode, Put::Known(_)) => tally.episodes_known += 1,
+                (_, Put::Added(_)) => tally.messages_new += 1,
+                (_, Put::Known(_)) => tally.messages_known += 1,
+            }
+            if let (Put::Known(id), Some(again)) = (put, again) {
+                compared.push((*id, again));
+            }
+            if put.is_new() {
+                redactions.into_iter().for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
             }
         }
         for (id, again) in compared {
             self.compare(id, again)?;
         }
-        for (place, reading) in std::mem::take(&mut self.readings) {
-            store.put_reading(&place, &reading).context("cannot note how far a transcript was read")?;
-        }
-        Ok(())
+        note_readings(engine, readings)
     }
 
     /// Sees to it that of a message that its tool changes, the version that was read stands.
@@ -192,6 +236,14 @@ fn print_of(before: &Record, body: &Body) -> u64 {
     before.id.hash(&mut hasher);
     serde_json::to_string(body).unwrap_or_default().hash(&mut hasher);
     hasher.finish()
+}
+
+/// Notes how far transcripts were read.
+fn note_readings(engine: &Engine, readings: Vec<(ReadingPlace, Reading)>) -> anyhow::Result<()> {
+    for (place, reading) in readings {
+        engine.store().put_reading(&place, &reading).context("cannot note how far a transcript was read")?;
+    }
+    Ok(())
 }
 
 fn count_redactions(tally: &mut Tally, waiting: &Waiting) {
