@@ -95,6 +95,28 @@ async fn a_request_that_is_sent_again_adds_nothing() {
 }
 
 #[tokio::test]
+async fn hits_come_session_by_session_where_sessions_are_asked_for() {
+    let server = Server::start();
+    for (session, texts) in [
+        ("one", vec!["the heron nests by the mill", "the heron again", "a heron once more", "and the heron left"]),
+        ("two", vec!["a heron by the mill", "it rains"]),
+    ] {
+        let said: Vec<Value> = texts.iter().map(|text| json!({ "role": "user", "text": text })).collect();
+        server.post(&format!("/v1/sessions/{session}/messages"), &said.into()).await;
+    }
+    let asked = json!({ "query": "heron by the mill", "limit": 20, "by_session": true });
+    let answer = server.post("/v1/recall", &asked).await;
+    let sessions: Vec<&str> =
+        answer["hits"].as_array().unwrap().iter().map(|hit| hit["session"].as_str().unwrap()).collect();
+    let mut changes = sessions.clone();
+    changes.dedup();
+    assert_eq!(changes.len(), 2, "{sessions:?}");
+    assert_eq!(sessions.iter().filter(|name| **name == "one").count(), 3, "three of a session: {sessions:?}");
+    let context = json!({ "task": "heron by the mill", "kinds": ["lesson"], "until": "2020-01-01T00:00:00Z" });
+    assert_eq!(server.post("/v1/context", &context).await["text"], "");
+}
+
+#[tokio::test]
 async fn a_list_of_notes_or_episodes_is_written_whole_or_not_at_all() {
     let server = Server::start();
     let send =
