@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use harness_memory::record::TEXT_BYTES_MAX;
-use harness_memory::{Note, Origin, Record, RecordId, Scope, Trust};
-use serde::Serialize;
+use harness_memory::{Note, Origin, Record, Trust};
 
 use crate::app::App;
 use crate::commands::pick::{IdStart, Writes, stdin_text};
@@ -42,14 +41,6 @@ pub(crate) struct Args {
     writes: Writes,
 }
 
-#[derive(Serialize)]
-struct Remembered {
-    id: RecordId,
-    scope: Scope,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaces: Option<RecordId>,
-}
-
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let text = match args.text.as_slice() {
         [dash] if dash == "-" => stdin_text(TEXT_BYTES_MAX)?,
@@ -63,12 +54,11 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         replaces,
         ..Record::new(scope.clone(), SOURCE, Origin::User, Note::new(text.trim()))
     };
-    let puts = write::put(app, vec![record])?;
-    for id in puts.into_iter().map(|put| put.id()) {
+    for written in write::put(app, vec![record])? {
         if app.json {
-            app.print_json(&Remembered { id, scope: scope.clone(), replaces })?;
+            app.print_json(&written)?;
         } else {
-            app.print(|out| writeln!(out, "remembered {id} in {scope}"))?;
+            app.print(|out| writeln!(out, "remembered {} in {scope}", written.id))?;
         }
     }
     Ok(Exit::Found)

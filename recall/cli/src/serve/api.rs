@@ -287,6 +287,8 @@ mod tests {
         assert_eq!((episode.tokens, episode.cost_usd), (Some(1022), Some(2.0)));
         let said: MessagesRequest = read(r#"[{"role": "user", "text": "x", "position": 7.0}]"#).unwrap();
         assert!(matches!(said, MessagesRequest::Many(many) if many[0].position == Some(7)));
+        let long: EpisodeRequest = read(r#"{"situation": "x", "duration_ms": 4477684120686170.0}"#).unwrap();
+        assert_eq!(long.duration_ms, Some(4_477_684_120_686_170));
         for body in [r#"{"situation": "x", "tokens": 10.5}"#, r#"{"situation": "x", "tokens": -1.0}"#] {
             assert_eq!(read::<EpisodeRequest>(body).unwrap_err().status, 400, "{body}");
         }

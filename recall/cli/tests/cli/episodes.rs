@@ -65,12 +65,12 @@ fn episodes_come_as_json_lines_and_one_given_twice_adds_nothing() {
     let first = home.run_with(&["episode", "record", "--json"], lines);
     assert_eq!(first.code, 0, "{}", first.err);
     assert_snapshot!(home.stable(&first.out), @r#"
-    {"id":"ID","new":true}
-    {"id":"ID","new":true}
+    {"id":"ID","kind":"episode","scope":"ana","created":true}
+    {"id":"ID","kind":"episode","scope":"ana","created":true}
     "#);
     let again = home.run_with(&["episode", "record", "--json"], lines.lines().next().unwrap());
     assert_snapshot!(home.stable(&again.out), @r#"
-    {"id":"ID","new":false}
+    {"id":"ID","kind":"episode","scope":"ana","created":false}
     "#);
     assert_eq!(again.out.lines().next().unwrap().replace("false", "true"), first.out.lines().next().unwrap());
     let answer = home.json(&["recall", "search", "登录超时", "--kind", "episode"]);

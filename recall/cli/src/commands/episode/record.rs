@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use harness_memory::{Episode, Origin, Outcome, Put, Record, RecordId, Scope, ToolUse};
+use harness_memory::{Episode, Origin, Outcome, Record, Scope, ToolUse};
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::input;
 use crate::app::App;
@@ -86,12 +85,6 @@ pub(crate) struct Args {
     writes: Writes,
 }
 
-#[derive(Serialize)]
-struct Recorded {
-    id: RecordId,
-    new: bool,
-}
-
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let scope = args.writes.scope(app)?;
     let records = if !args.situation.is_empty() {
@@ -102,15 +95,13 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         let hint = "say what was asked, or give `--json` and pipe JSON Lines into the command";
         return Err(Advice::error("there is no situation to record", hint));
     };
-    let puts = write::put(app, records)?;
+    let all = write::put(app, records)?;
     app.print(|out| {
-        puts.iter().try_for_each(|put| {
-            let recorded = Recorded { id: put.id(), new: put.is_new() };
-            match put {
-                _ if app.json => writeln!(out, "{}", serde_json::to_string(&recorded)?),
-                Put::Added(id) => writeln!(out, "recorded {id}"),
-                Put::Known(id) => writeln!(out, "known already {id}"),
+        all.iter().try_for_each(|written| {
+            if app.json {
+                return writeln!(out, "{}", serde_json::to_string(written)?);
             }
+            writeln!(out, "{} {}", if written.created { "recorded" } else { "known already" }, written.id)
         })
     })?;
     Ok(Exit::Found)

@@ -296,7 +296,13 @@ impl Service {
         let mut admitted: Vec<Admitted> = Vec::with_capacity(cleaned.len());
         for Cleaned { record, redactions } in cleaned {
             let said = record.record();
-            told.push(Told { kind: said.kind(), scope: said.scope.clone(), keyed: Keyed::of(said), redactions });
+            told.push(Told {
+                kind: said.kind(),
+                scope: said.scope.clone(),
+                replaces: said.replaces,
+                keyed: Keyed::of(said),
+                redactions,
+            });
             admitted.push(record);
         }
         let puts = self.engine().store().put(admitted)?;
@@ -311,6 +317,7 @@ impl Service {
                 kind: told.kind,
                 scope: told.scope,
                 created: put.is_new(),
+                replaces: told.replaces,
                 redactions: told.redactions,
             });
         }
@@ -452,6 +459,7 @@ pub(super) struct Cleaned {
 struct Told {
     kind: Kind,
     scope: Scope,
+    replaces: Option<RecordId>,
     keyed: Option<Keyed>,
     redactions: BTreeMap<String, usize>,
 }

@@ -342,6 +342,9 @@ pub(crate) struct Written {
     pub(crate) scope: Scope,
     /// Whether this request added it.
     pub(crate) created: bool,
+    /// The record that it takes the place of, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<RecordId>,
     /// How many secrets were replaced before it was stored, by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) redactions: BTreeMap<String, usize>,
