@@ -31,8 +31,9 @@ const QUIET_AFTER: Duration = Duration::from_secs(2);
 /// committed by itself.
 const GATHER: Duration = Duration::from_millis(1_000);
 
-/// So many changes are not left to gather.
-const GATHER_CHANGES_MAX: u64 = 256;
+/// So many changes are not left to gather: of a kilobyte each they are the text that a search reads by itself, and it
+/// reads four times as many.
+const GATHER_CHANGES_MAX: u64 = 1_024;
 
 /// How often, while it waits, the texts of what was forgotten for good are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(3_600);
