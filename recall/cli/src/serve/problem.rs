@@ -90,6 +90,13 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// A fault of ours that ended the work with a panic.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Problem {
+        let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(said, "a request panicked");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the work ended with a panic: this is a fault")
+    }
+
     pub(crate) fn http_status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -27,13 +27,15 @@ mod sessions;
 mod status;
 mod write;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use harness_memory::Scope;
 use harness_recall::Engine;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use self::hooks::{HookSettings, answer_hook};
 pub(crate) use self::status::Model;
@@ -109,9 +111,29 @@ impl Service {
         &self,
         work: impl FnOnce(&Service) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        let _turn = self.turn().await?;
+        self.blocking(work).await
+    }
+
+    /// Answers a question when its turn comes: a millisecond's work, of which waking another thread and being woken by
+    /// it would be a seventh. So it is done here, and another thread looks after the connections meanwhile.
+    pub(crate) async fn question<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _turn = self.turn().await?;
+        if Handle::current().runtime_flavor() != RuntimeFlavor::MultiThread {
+            return self.blocking(work).await;
+        }
+        let span = tracing::Span::current();
+        let here = || tokio::task::block_in_place(|| span.in_scope(|| work(self)));
+        // A panic is this request's alone, as it is on a thread of its own.
+        catch_unwind(AssertUnwindSafe(here)).unwrap_or_else(|panic| Err(Problem::panicked(&*panic)))
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let busy = || Problem::unavailable("busy", "too many questions at once: try again in a moment");
         let turn = tokio::time::timeout(TURN_PATIENCE, self.inner.turns.acquire()).await;
-        let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        self.blocking(work).await
+        turn.map_err(|_| busy())?.map_err(|_| busy())
     }
 }

@@ -40,7 +40,7 @@ impl Service {
         };
         let budget = request.budget_tokens.map(|budget| budget.get());
         let explain = request.explain;
-        self.in_turn(move |service| {
+        self.question(move |service| {
             let span = searching(&query.text);
             let _entered = span.enter();
             let mut answer = match service.engine().recall(&query, &reads) {
@@ -101,7 +101,7 @@ impl Service {
             ..ContextQuery::new(request.task, request.budget_tokens.get())
         };
         let service = self.clone();
-        let turn = self.inner.turns.acquire().await.map_err(|error| Problem::internal(&error))?;
+        let turn = self.turn().await?;
         let memory = service.memory(reads, grant.home_scope.clone());
         let span = searching(&asked.task);
         let context = memory.context(asked).instrument(span).await?;
