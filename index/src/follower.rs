@@ -40,7 +40,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A tail of more changes than this is worth a process of its own: searching it takes each process longer than
 /// the index takes for everything else.
-pub const TAIL_RECORDS_LONG: u64 = 256;
+pub const TAIL_CHANGES_LONG: u64 = 256;
 
 /// So is one of more text.
 pub const TAIL_BYTES_LONG: usize = 64 << 10;
@@ -122,7 +122,7 @@ pub fn follower(root: &Path) -> Option<u32> {
     }
 }
 
-/// Whether what an index has not applied is so much that somebody should follow: more than [`TAIL_RECORDS_LONG`]
+/// Whether what an index has not applied is so much that somebody should follow: more than [`TAIL_CHANGES_LONG`]
 /// changes or [`TAIL_BYTES_LONG`] of text, or anything where the index cannot be used.
 pub fn should_follow(store: &dyn Store, index: &dyn Index) -> Result<bool> {
     let status = index.status()?;
@@ -135,10 +135,10 @@ pub fn should_follow(store: &dyn Store, index: &dyn Index) -> Result<bool> {
         Some(_) => return Ok(true),
         None => 0,
     };
-    if head.seq - applied > TAIL_RECORDS_LONG {
+    if head.seq - applied > TAIL_CHANGES_LONG {
         return Ok(true);
     }
-    let changes = match store.changes(applied, TAIL_RECORDS_LONG as usize) {
+    let changes = match store.changes(applied, TAIL_CHANGES_LONG as usize) {
         Ok(read) => read.changes,
         Err(harness_memory::Error::Folded { .. }) => return Ok(true),
         Err(error) => return Err(error.into()),

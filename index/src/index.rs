@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::text::Query;
 
 /// A derived view of a store. It may be deleted at any time, which costs time and never data.
 ///
@@ -99,6 +100,9 @@ pub struct Search<'a> {
     pub text: &'a str,
     /// Whether signs in the text are operators, or text like everything else (a prompt that quotes for its own reasons).
     pub plain: bool,
+    /// The text as a query of words, as `plain` says, where somebody has read it already: a text index spares itself
+    /// reading it.
+    pub read: Option<&'a Query>,
     /// The question as a vector, where somebody made one.
     pub vector: Option<&'a [f32]>,
     /// Which records may be proposed.
@@ -110,7 +114,7 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search for this text among everything.
     pub fn new(text: &'a str, reads: &'a ReadSet, limit: usize) -> Search<'a> {
-        Search { text, plain: false, vector: None, filter: Filter::of(reads), limit }
+        Search { text, plain: false, read: None, vector: None, filter: Filter::of(reads), limit }
     }
 }
 

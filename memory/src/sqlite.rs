@@ -104,6 +104,11 @@ impl Reader {
         Reader { connection, rows: RowReader::default(), epoch: None }
     }
 
+    /// Begins or ends a transaction, of which a question has several.
+    fn run(&self, sql: &str) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute([])
+    }
+
     /// Names have other numbers after another process has restored a backup.
     fn notice_restore(&mut self) {
         let epoch = read::epoch(&self.connection).ok();
@@ -198,11 +203,11 @@ impl SqliteStore {
             Some(reader) => reader,
             None => Reader::new(schema::connect(&self.shared.folder, true)?),
         };
-        reader.connection.execute_batch("BEGIN").map_err(Error::sqlite("begin to read the store"))?;
+        reader.run("BEGIN").map_err(Error::sqlite("begin to read the store"))?;
         reader.notice_restore();
         let result = work(&mut reader);
         // Ending a read transaction cannot lose anything; if it fails the connection is dropped.
-        if reader.connection.execute_batch("COMMIT").is_ok() {
+        if reader.run("COMMIT").is_ok() {
             let mut idle = self.idle_readers();
             if idle.len() < IDLE_READERS_MAX {
                 idle.push(reader);

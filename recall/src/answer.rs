@@ -69,7 +69,8 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     let both = query.mode == Mode::Hybrid && meaning.is_on();
     let candidates = if both { weights.candidates_hybrid } else { weights.candidates };
     let wanted = (limit + CANDIDATES_SPARE).max(candidates);
-    let asked = Asked { text: question, filter, limit: wanted, plain: query.plain };
+    let read = TextQuery::read(question, query.plain);
+    let asked = Asked { text: question, filter, limit: wanted, plain: query.plain, read: Some(&read) };
     let text_arm = |answer: &mut Answer| {
         let mut worded = arms::text(store, text, &asked, answer);
         for days in &days {
@@ -120,8 +121,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     let Fused { proposals, measure, best, meant } = match (&said, agreement) {
         (Some(said), _) if query.mode == Mode::Vector => fusion::meaning_alone(said, weights),
         (Some(said), Some((nearness, agreed))) => {
-            let only_text = !query.plain && TextQuery::parse(question).has_operators();
-            fusion::fuse(worded, said, &nearness, agreed, only_text, weights)
+            fusion::fuse(worded, said, &nearness, agreed, read.has_operators(), weights)
         }
         _ => Fused { proposals: arms::alone(TEXT, worded.candidates), measure: None, best: 1.0, meant: 0.0 },
     };
@@ -156,12 +156,11 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     }
     ranked.truncate(limit);
     repeats::count(store, &mut ranked)?;
-    let parsed = TextQuery::parse(question);
     answer.hits = ranked
         .into_iter()
         .map(|ranked| {
             let next = replaced_by.get(&ranked.stored.record.id).copied();
-            hit::hit(ranked, next, &parsed, most)
+            hit::hit(ranked, next, &read, most)
         })
         .collect();
     Ok(answer)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use harness_index::text::Query as TextQuery;
 use harness_index::{Candidate, Filter, Index, Search, TextIndex};
 use harness_memory::memory::{Degraded, Why};
 use harness_memory::{Answer, Row, Store};
@@ -21,6 +22,8 @@ pub(crate) struct Asked<'q> {
     pub(crate) limit: usize,
     /// Whether signs in the question are text like everything else.
     pub(crate) plain: bool,
+    /// The question as the text index reads it, where that is known.
+    pub(crate) read: Option<&'q TextQuery>,
 }
 
 /// What the text index proposes.
@@ -34,8 +37,8 @@ pub(crate) struct Worded {
 
 /// The candidates of the text index, best first.
 pub(crate) fn text(store: &dyn Store, index: &TextIndex, asked: &Asked, answer: &mut Answer) -> Worded {
-    let search =
-        Search { text: asked.text, plain: asked.plain, vector: None, filter: asked.filter, limit: asked.limit };
+    let Asked { text, filter, limit, plain, read } = *asked;
+    let search = Search { text, plain, read, vector: None, filter, limit };
     match index.search(store, &search) {
         Ok(found) => {
             answer.lag.insert(index.name().to_owned(), found.lag);
@@ -89,7 +92,7 @@ pub(crate) fn text_of_days(
         ..asked.filter
     };
     let spelled = format!("{} {}", asked.text, days.spelled());
-    let asked = Asked { text: &spelled, filter, ..*asked };
+    let asked = Asked { text: &spelled, filter, read: None, ..*asked };
     // What cut or failed the search among everything was said there.
     let said = answer.degraded.len();
     let found = text(store, index, &asked, answer).candidates;

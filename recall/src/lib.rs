@@ -1,6 +1,6 @@
 //! The recall engine: a store, the indexes that follow it, and the answers drawn from both.
 //!
-//! - [`engine`]: one home opened: recall, catching up, index upkeep
+//! - [`engine`]: one home opened; `upkeep`: its indexes, brought up to date, rebuilt, verified, swept
 //! - `answer`: from a query to an answer
 //! - `fusion`: several ranked lists to one; `meaning`: the arm of meaning; [`models`]: the embedding models of a home;
 //!   `marks`: what their exams showed
@@ -46,11 +46,13 @@ mod sessions;
 mod situations;
 mod socket;
 pub mod tokens;
+mod upkeep;
 pub mod weights;
 mod when;
 
-pub use engine::{Engine, IndexStatus, Progress, Swept};
+pub use engine::{Engine, Progress};
 pub use error::{Error, Result};
 pub use local::LocalMemory;
 pub use socket::Sent;
+pub use upkeep::{IndexStatus, Swept};
 pub use weights::Weights;

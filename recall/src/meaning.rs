@@ -435,7 +435,7 @@ impl Meaning {
         alone: bool,
         answer: &mut Answer,
     ) -> Result<Option<Said>> {
-        let Asked { text, filter, limit, plain } = *asked;
+        let Asked { text, filter, limit, plain, .. } = *asked;
         let mut degrade = |code: &str, hint: String| {
             answer.degraded.push(Degraded { arm: VECTOR.to_owned(), code: code.to_owned(), hint });
         };
@@ -458,7 +458,7 @@ impl Meaning {
         }
         let Question { embedder: id, understood, proven, vector, .. } = question;
         let index = self.searching(&id, vector.len(), self.loaded(&id).as_ref());
-        let search = Search { text, plain, vector: Some(&vector), filter, limit };
+        let search = Search { text, plain, read: None, vector: Some(&vector), filter, limit };
         match index.nearest(store, &search, &vector) {
             Ok(meant) => {
                 let found = &meant.found;

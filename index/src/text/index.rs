@@ -158,7 +158,14 @@ impl TextIndex {
         tail: &Tail,
         mut cuts: Vec<Cut>,
     ) -> Result<Found> {
-        let query = if search.plain { Query::plain(search.text) } else { Query::parse(search.text) };
+        let own;
+        let query = match search.read {
+            Some(query) => query,
+            None => {
+                own = Query::read(search.text, search.plain);
+                &own
+            }
+        };
         let views = snapshot.map_or(&[][..], |snapshot| &snapshot.segments);
         let masked: Vec<Masked> =
             views.iter().enumerate().map(|(number, view)| Masked::new(view, tail.masked(number))).collect();
@@ -198,7 +205,7 @@ impl TextIndex {
                 None
             })
         };
-        let answer = self.scorer.search(&query, &segments, filter, search.limit, &load);
+        let answer = self.scorer.search(query, &segments, filter, search.limit, &load);
         if let Some(error) = failed.into_inner() {
             return Err(error);
         }
@@ -220,7 +227,7 @@ impl TextIndex {
                 score: scored.score,
                 coverage: scored.coverage,
                 passage: None,
-                why: words(&query, &scored),
+                why: words(query, &scored),
                 words: shares(&scored),
             })
             .collect();

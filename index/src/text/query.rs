@@ -51,6 +51,11 @@ pub struct QueryTerm {
 }
 
 impl Query {
+    /// Reads a text: [`plain`](Query::plain) or [as a user types it](Query::parse).
+    pub fn read(text: &str, plain: bool) -> Self {
+        if plain { Self::plain(text) } else { Self::parse(text) }
+    }
+
     /// Reads a query as a user types it.
     pub fn parse(text: &str) -> Self {
         let (text, truncated) = cut(text);

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use harness_index::TAIL_CHANGES_LONG;
 use harness_memory::memory::HITS_MAX;
 use harness_memory::{Answer, Kind, Mode, Query};
-use harness_recall::engine::TAIL_CHANGES_LONG;
 use harness_recall::models::load_reranker;
 use jiff::Timestamp;
 
