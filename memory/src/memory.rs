@@ -156,7 +156,8 @@ pub struct Hit {
     /// The best passage: a byte range of `text`, on character boundaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passage: Option<Span>,
-    /// The best passage on one line, with what matched.
+    /// The best passage on one line, with what matched. Where `text` has nothing of the question, it may be of another part
+    /// of the record: what was said later in an episode, or what a turn calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snippet: Option<Snippet>,
     /// Whose turn it was.
@@ -202,7 +203,7 @@ pub struct Hit {
     /// What an episode teaches, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lesson: Option<String>,
-    /// An episode's tools, in order.
+    /// An episode's tools, in order; of a turn, which tools it calls, each with the beginning of what it gives them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolUse>,
     /// What each arm said, by its name.

@@ -117,7 +117,7 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     });
     let meant = said.as_ref().zip(agreement.as_ref().map(|(_, agreed)| *agreed));
     answer.confidence = Evidence::of(&worded.candidates, worded.rarest, meant).confidence(weights);
-    let words = query.by_session.then(|| Words::of(&mut worded));
+    let words = Words::of(&mut worded);
     let Fused { proposals, measure, best, meant } = match (&said, agreement) {
         (Some(said), _) if query.mode == Mode::Vector => fusion::meaning_alone(said, weights),
         (Some(said), Some((nearness, agreed))) => {
@@ -140,17 +140,19 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     situations::share(&mut ranked, weights);
     outcome::prefer_successes(&mut ranked, weights);
     credit::weigh(&mut ranked, credit);
-    let replaced_by = current::successors(store, &ranked, &reads)?;
+    let mut replaced_by = current::successors(store, &ranked, &reads)?;
+    current::bring_successors(store, &mut ranked, &mut replaced_by, &admission)?;
+    current::lift_successors(&mut ranked, &replaced_by);
     current::rank_below_successors(&mut ranked, &replaced_by, weights);
     ranked::sort(&mut ranked);
-    current::prefer_newer(&mut ranked, &replaced_by, question, weights);
+    current::prefer_newer(&mut ranked, &replaced_by, &words, weights);
     repeats::fold(&mut ranked);
-    copies::fold(&mut ranked, &replaced_by, limit);
+    copies::fold(&mut ranked, &replaced_by, question, limit);
     if distinct {
         conversation::drop_said_again(&mut ranked);
     }
     let most = ranked.first().map_or(0.0, |hit| hit.score);
-    if let Some(words) = words {
+    if query.by_session {
         let likeness = said.as_ref().filter(|_| meant > 0.0).map(|said| (said, meant));
         sessions::group(&mut ranked, &words, likeness, weights);
     }

@@ -9,13 +9,14 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 
 use harness_memory::id::IdPrefix;
+use harness_memory::memory::Degraded;
 use harness_memory::{
     Answer, Context, Hit, Kind, Origin, Outcome, Query, ReadSet, RecordId, Store, Trust, marker, suspicion,
 };
 use jiff::Timestamp;
 
-use crate::copies::WordSet;
-use crate::current::{alike, telling_words};
+use crate::copies::{WordSet, word_set};
+use crate::current::telling_words;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::tokens;
@@ -83,6 +84,7 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
     if answer.confidence < weights.silence {
         return Ok(context);
     }
+    answer.hits.retain(|hit| !asks_the_same(hit, &query.text));
     let ids: Vec<RecordId> = answer.hits.iter().map(|hit| hit.id).collect();
     let allowed = engine.credit()?.allowed(&ids).into_iter().chain(std::iter::repeat(true));
     // What gives orders is no measure of what is worth saying, allowed or not: clean items are measured by the best of
@@ -98,12 +100,13 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
         }
     }
     let mut chosen: Vec<(&Judged, String)> = Vec::new();
-    let mut worth = choose(&hits, weights);
+    let mut worth = choose(&hits, &query.text, weights);
     let clean = worth.iter().filter(|hit| !hit.suspicious).count();
     if (1..CLEAN_FIRST).contains(&clean) {
         worth.retain(|hit| !hit.suspicious);
     }
     // A rule that stands among the rules is not said again beside its episode.
+    let known = worth.len();
     let rules: HashSet<&str> = worth.iter().filter(|hit| hit.kind == Kind::Lesson).map(|hit| hit.text.trim()).collect();
     for hit in worth {
         let id = short_id(&**engine.store(), hit.id)?;
@@ -118,6 +121,13 @@ pub(crate) fn pack(engine: &Engine, query: &Query, reads: &ReadSet, budget_token
             }
             chosen.pop();
         }
+    }
+    if chosen.is_empty() && known > 0 {
+        context.degraded.push(Degraded {
+            arm: "context".to_owned(),
+            code: "budget-small".to_owned(),
+            hint: format!("{known} items are worth saying, and none fits into {budget_tokens} tokens: allow more"),
+        });
     }
     context.records = chosen.iter().map(|(hit, _)| hit.id).collect();
     Ok(context)
@@ -216,15 +226,18 @@ fn body(chosen: &[(&Judged, String)]) -> String {
     body
 }
 
-/// The hits that are worth saying, in their order.
-fn choose<'h>(hits: &'h [Judged], weights: &Weights) -> Vec<&'h Judged> {
-    let sayable = |hit: &Hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none();
-    let said: Vec<WordSet> = hits.iter().map(|hit| telling_words(&tells(hit))).collect();
+/// The hits that are worth saying about a task, in their order.
+fn choose<'h>(hits: &'h [Judged], task: &str, weights: &Weights) -> Vec<&'h Judged> {
+    // A turn that only calls tools has no words to say.
+    let sayable =
+        |hit: &Hit| hit.trust != Trust::Quarantined && hit.replaced_by.is_none() && !hit.text.trim().is_empty();
+    let task = telling_words(task);
+    let said: Vec<Said> = hits.iter().map(|hit| Said::of(hit, &task)).collect();
     let mut left: Vec<usize> = (0..hits.len()).filter(|&at| sayable(&hits[at])).collect();
     let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < weights.context_items {
         let worth = |&at: &usize| {
-            let told = chosen.iter().map(|&other| same(&hits[at], &said[at], &hits[other], &said[other]));
+            let told = chosen.iter().map(|&other| said[at].told_by(&said[other]) * counts(&hits[at], &hits[other]));
             hits[at].score * (1.0 - weights.redundancy * told.fold(0.0, f32::max))
         };
         // Of equals the first: the last of them in reverse order.
@@ -262,16 +275,52 @@ fn tells(hit: &Hit) -> String {
     for tool in &hit.tools {
         let _ = write!(text, " {} {}", tool.tool, tool.gist);
     }
-    if let Some(reason) = &hit.reason {
+    if let Some(reason) = reason(hit) {
         let _ = write!(text, " {reason}");
     }
     text
 }
 
-/// How far two hits say the same, 0 to 1.
-fn same(one: &Hit, said: &WordSet, other: &Hit, words: &WordSet) -> f32 {
-    // The same situation that ended otherwise is another thing to know.
-    if one.outcome == other.outcome { alike(said, words) } else { 0.5 * alike(said, words) }
+/// Why it ended so, where it is known how it ended: why it is not known helps nobody.
+fn reason(hit: &Hit) -> Option<&str> {
+    hit.reason.as_deref().filter(|_| hit.outcome != Some(Outcome::Unknown))
+}
+
+/// Whether a turn only asks what the task asks: it would be measured as the best there is, and tells nothing.
+fn asks_the_same(hit: &Hit, task: &str) -> bool {
+    let says_more = |words: fn(&str) -> WordSet| words(&hit.text).difference(&words(task)).next().is_some();
+    let is_question = hit.text.trim_end().ends_with(['?', '？']);
+    hit.kind == Kind::Message && !(if is_question { says_more(telling_words) } else { says_more(word_set) })
+}
+
+/// How much it counts that another hit says the same.
+fn counts(one: &Hit, other: &Hit) -> f32 {
+    match (one.outcome, other.outcome) {
+        // The same situation that ended otherwise is another thing to know.
+        (Some(one), Some(other)) if one != other => 0.5,
+        _ => 1.0,
+    }
+}
+
+/// What a hit says.
+struct Said {
+    all: WordSet,
+    /// What it says beyond the task: an answer repeats the question, and is worth saying for the rest.
+    beyond: WordSet,
+}
+
+impl Said {
+    fn of(hit: &Hit, task: &WordSet) -> Said {
+        let all = telling_words(&tells(hit));
+        let beyond = all.difference(task).copied().collect();
+        Said { all, beyond }
+    }
+
+    /// The share of it that another says already, 0 to 1.
+    fn told_by(&self, other: &Said) -> f32 {
+        let own = if self.beyond.is_empty() { &self.all } else { &self.beyond };
+        if own.is_empty() { 0.0 } else { own.intersection(&other.all).count() as f32 / own.len() as f32 }
+    }
 }
 
 /// The shortest beginning of an id that names one record of this store.
@@ -335,7 +384,7 @@ fn push_course(text: &mut String, hit: &Hit) {
         .map(|(tool, times)| if *times > 1 { format!("{} ×{times}", line(tool)) } else { line(tool) })
         .collect();
     let more = if tools.len() > TOOLS_MAX { " → …" } else { "" };
-    let reason = hit.reason.as_deref().map(line).filter(|reason| !reason.is_empty());
+    let reason = reason(hit).map(line).filter(|reason| !reason.is_empty());
     match (course.is_empty(), reason) {
         (true, None) => {}
         (true, Some(reason)) => push_part(text, "because: ", &reason),

@@ -1,8 +1,10 @@
 //! Copies: one statement told several times is one hit with a count, in its newest wording.
 //!
-//! Conservative: what differs in a number, a negation or more than a word in ten is another statement; so is what
-//! another speaker said, and a short turn, whose meaning lies in its neighbours. Episodes are copies only where they
-//! went the same way to the same end.
+//! Conservative: what differs in a number, a negation, a word in the place of another or the order of words is another
+//! statement, and so is one with a word more that was asked for: `deploy to staging` and `deploy to production` are
+//! alike in all but what matters. So is what another speaker said, and a short turn, whose meaning lies in its
+//! neighbours, unless it was said at the same moment: sessions that were resumed or forked have their beginning twice.
+//! Episodes are copies only where they went the same way to the same end.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -10,15 +12,17 @@ use std::hash::{Hash, Hasher};
 use harness_memory::{Body, Record, RecordId};
 use rustc_hash::{FxHashSet, FxHasher};
 
+use crate::current::telling_words;
 use crate::ranked::Ranked;
 
-/// A turn of fewer words than this is never a copy: `Yes, thanks!` answers another question each time.
+/// A turn of fewer words than this is a copy only of one of the same moment: `Yes, thanks!` answers another question each
+/// time.
 const TURN_WORDS_MIN: usize = 8;
 
 /// Texts of fewer words than this are copies only where they are the same.
 const NEAR_WORDS_MIN: usize = 12;
 
-/// Near copies have at least this share of their words in common (Jaccard), where they differ at all.
+/// Of near copies the shorter has at least this share of the longer's words, all of its own in their order.
 const NEAR_SHARE_MIN: f32 = 0.9;
 
 /// The most records that are compared with each other: of a longer answer the end is not read.
@@ -31,8 +35,10 @@ const COMPARED_PER_HIT: usize = 2;
 const WORDS_MAX: usize = 400;
 
 /// Words that turn a statement around.
-const NEGATIONS: [&str; 14] =
-    ["not", "no", "never", "none", "without", "cannot", "t", "stop", "不", "没", "無", "别", "未", "ない"];
+const NEGATIONS: [&str; 18] = [
+    "not", "no", "never", "none", "without", "cannot", "t", "stop", "不", "没", "沒", "無", "别", "別", "未", "안",
+    "않", "못",
+];
 
 /// What is compared of a record.
 struct Told {
@@ -40,15 +46,17 @@ struct Told {
     teller: u64,
     /// The folded text, as one number.
     exact: u64,
-    words: WordSet,
+    /// Its words in their order.
+    words: Vec<u64>,
     /// Numbers and negations, which copies have in common.
     marks: u64,
     near: bool,
 }
 
 /// Folds copies among the best into the one that ranks first, which then shows the newest wording. Records that
-/// replace each other are told apart and stay. The order is kept.
-pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, RecordId>, limit: usize) {
+/// replace each other are told apart and stay. The order is kept. Where a day was asked for, what is of it is shown.
+pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, RecordId>, question: &str, limit: usize) {
+    let asked = telling_words(question);
     let compared = (COMPARED_PER_HIT * limit).min(COMPARED_MAX);
     let told: Vec<Option<Told>> =
         ranked.iter().take(compared).map(|hit| told(&hit.stored.record, replaced_by)).collect();
@@ -56,18 +64,15 @@ pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, Rec
     let mut gone: HashSet<usize> = HashSet::new();
     for (at, one) in told.iter().enumerate() {
         let Some(one) = one else { continue };
-        let same = firsts.iter().find(|&&first| told[first].as_ref().is_some_and(|first| is_copy(first, one)));
+        let same = firsts.iter().find(|&&first| told[first].as_ref().is_some_and(|first| is_copy(first, one, &asked)));
         let Some(&first) = same else {
             firsts.push(at);
             continue;
         };
         gone.insert(at);
-        let other = ranked[at].stored.clone();
-        let hit = &mut ranked[first];
-        hit.copies += 1;
-        let newer = (other.record.created_at, other.row) > (hit.stored.record.created_at, hit.stored.row);
-        if newer {
-            hit.stored = other;
+        ranked[first].copies += 1;
+        if ranked[at].is_shown_before(&ranked[first]) {
+            ranked[first].stored = ranked[at].stored.clone();
         }
     }
     for &first in &firsts {
@@ -85,7 +90,7 @@ pub(crate) fn fold(ranked: &mut Vec<Ranked>, replaced_by: &HashMap<RecordId, Rec
     });
 }
 
-fn is_copy(one: &Told, other: &Told) -> bool {
+fn is_copy(one: &Told, other: &Told, asked: &WordSet) -> bool {
     if one.teller != other.teller {
         return false;
     }
@@ -95,7 +100,15 @@ fn is_copy(one: &Told, other: &Told) -> bool {
     if !(one.near && other.near) || one.marks != other.marks {
         return false;
     }
-    in_common(&one.words, &other.words) >= NEAR_SHARE_MIN
+    let (shorter, longer) =
+        if one.words.len() <= other.words.len() { (&one.words, &other.words) } else { (&other.words, &one.words) };
+    if (shorter.len() as f32) < NEAR_SHARE_MIN * longer.len() as f32 {
+        return false;
+    }
+    // The rest of what is left of the shorter one, while the longer one is gone through.
+    let mut left = shorter.iter().peekable();
+    let goes_on = longer.iter().all(|word| left.next_if_eq(&word).is_some() || !asked.contains(word));
+    goes_on && left.peek().is_none()
 }
 
 /// The words of a text, each as a number.
@@ -123,25 +136,28 @@ fn told(record: &Record, replaced_by: &HashMap<RecordId, RecordId>) -> Option<To
         return None;
     }
     let mut exact = FxHasher::default();
-    let (mut count, mut words, mut marks) = (0, WordSet::default(), Vec::new());
+    let (mut words, mut marks) = (Vec::new(), Vec::new());
     each_word(record.text(), |word| {
         let number = number(word);
         number.hash(&mut exact);
-        words.insert(number);
+        words.push(number);
         if is_mark(word) {
             marks.push(number);
         }
-        count += 1;
     });
-    let is_turn = matches!(record.body, Body::Message(_));
-    if count == 0 || is_turn && count < TURN_WORDS_MIN {
+    if words.is_empty() {
         return None;
     }
     let mut teller = FxHasher::default();
     (record.scope.to_string(), record.kind().code(), record.origin.code()).hash(&mut teller);
-    let mut near = count >= NEAR_WORDS_MIN;
+    let mut near = words.len() >= NEAR_WORDS_MIN;
     match &record.body {
-        Body::Message(message) => (&message.speaker, message.role.code()).hash(&mut teller),
+        Body::Message(message) => {
+            (&message.speaker, message.role.code()).hash(&mut teller);
+            if words.len() < TURN_WORDS_MIN {
+                record.created_at.hash(&mut teller);
+            }
+        }
         Body::Episode(episode) => {
             near = false;
             (episode.outcome.code(), &episode.user_turns, &episode.reason, &episode.lesson).hash(&mut teller);
@@ -230,7 +246,7 @@ mod tests {
     }
 
     fn folded(mut hits: Vec<Ranked>) -> Vec<(i64, u32)> {
-        fold(&mut hits, &HashMap::new(), 10);
+        fold(&mut hits, &HashMap::new(), "staging", 10);
         hits.iter().map(|hit| (hit.stored.row.0, hit.copies)).collect()
     }
 
@@ -253,6 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn a_word_in_the_place_of_another_and_words_in_another_order_are_other_statements() {
+        let other = LONG.replace("production", "canary");
+        assert_eq!(folded(vec![note(1, LONG), note(2, &other)]), [(1, 0), (2, 0)]);
+        let turned = LONG.replace("copy of the production database", "database of the production copy");
+        assert_eq!(folded(vec![note(1, LONG), note(2, &turned)]), [(1, 0), (2, 0)]);
+        // The question of these tests asks for staging.
+        let asked = format!("{LONG} staging");
+        assert_eq!(folded(vec![note(1, LONG), note(2, &asked)]), [(1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn the_beginning_that_two_sessions_share_is_there_once() {
+        let at = |row: i64, second: i64| {
+            let mut hit = said(row, "Ana", "Yes, thanks!");
+            hit.stored.record.created_at = jiff::Timestamp::from_second(second).unwrap();
+            hit
+        };
+        assert_eq!(folded(vec![at(1, 1_700_000_000), at(2, 1_700_000_000), at(3, 1_700_000_900)]), [(2, 1), (3, 0)]);
+    }
+
+    #[test]
     fn other_speakers_and_short_turns_keep_their_evidence() {
         assert_eq!(folded(vec![said(1, "Ana", LONG), said(2, "Bo", LONG)]), [(1, 0), (2, 0)]);
         assert_eq!(folded(vec![said(1, "Ana", "Yes, thanks!"), said(2, "Ana", "Yes, thanks!")]), [(1, 0), (2, 0)]);
@@ -265,7 +302,7 @@ mod tests {
         new.stored.record.replaces = Some(old.stored.record.id);
         let replaced = HashMap::from([(old.stored.record.id, new.stored.record.id)]);
         let mut hits = vec![new, old];
-        fold(&mut hits, &replaced, 10);
+        fold(&mut hits, &replaced, "", 10);
         assert_eq!(hits.len(), 2);
     }
 }

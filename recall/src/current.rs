@@ -7,7 +7,8 @@ use harness_memory::{Body, Lookup, ReadSet, RecordId, Store};
 
 use crate::copies::{WordSet, each_word, number};
 use crate::error::Result;
-use crate::ranked::Ranked;
+use crate::ranked::{Admission, Ranked};
+use crate::sessions::Words;
 use crate::weights::Weights;
 
 /// The live record that replaces each of these, where there is one that may be read: what somebody else says of it in
@@ -25,6 +26,56 @@ pub(crate) fn successors(store: &dyn Store, ranked: &[Ranked], reads: &ReadSet) 
         next.retain(|_, newer| readable.contains(newer));
     }
     Ok(next)
+}
+
+/// At most so many records are brought in for those that they replace: an answer has few that were replaced.
+const BROUGHT_MAX: usize = 16;
+
+/// Brings in what replaces a record among the best and is not among the candidates itself: the truth may be told in
+/// other words than what it takes the place of. Adds to `replaced_by` what replaces those again.
+pub(crate) fn bring_successors(
+    store: &dyn Store,
+    ranked: &mut Vec<Ranked>,
+    replaced_by: &mut HashMap<RecordId, RecordId>,
+    admission: &Admission,
+) -> Result<()> {
+    let known: HashSet<RecordId> = ranked.iter().map(|hit| hit.stored.record.id).collect();
+    let next = |hit: &Ranked| Some((*replaced_by.get(&hit.stored.record.id)?, hit.score));
+    let mut wanted: Vec<(RecordId, f32)> =
+        ranked.iter().filter_map(next).filter(|(id, _)| !known.contains(id)).collect();
+    wanted.sort_by(|(one, a), (other, b)| b.total_cmp(a).then(one.cmp(other)));
+    let mut seen = HashSet::new();
+    let mut ids: Vec<RecordId> = wanted.into_iter().map(|(id, _)| id).filter(|id| seen.insert(*id)).collect();
+    ids.truncate(BROUGHT_MAX);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let brought = ranked.len();
+    let found = store.get(&ids)?.into_iter().filter_map(Lookup::found);
+    ranked.extend(found.filter(|stored| admission.allows(stored)).map(Ranked::new));
+    let more = successors(store, &ranked[brought..], admission.filter.reads)?;
+    replaced_by.extend(more);
+    // Along a chain, to its end: what was brought in is known now, so that this ends.
+    if ranked.len() > brought { bring_successors(store, ranked, replaced_by, admission) } else { Ok(()) }
+}
+
+/// Gives what replaces a record among the best at least the score of that: it answers the same question, in words that
+/// may have less of it.
+pub(crate) fn lift_successors(ranked: &mut [Ranked], replaced_by: &HashMap<RecordId, RecordId>) {
+    let places: HashMap<RecordId, usize> =
+        ranked.iter().enumerate().map(|(at, hit)| (hit.stored.record.id, at)).collect();
+    // The oldest first, so that along a chain the last has what the first had.
+    let mut order: Vec<usize> = (0..ranked.len()).collect();
+    order.sort_by_key(|at| ranked[*at].stored.row);
+    for at in order {
+        let next = replaced_by.get(&ranked[at].stored.record.id).and_then(|next| places.get(next));
+        let Some(&next) = next else { continue };
+        let lift = ranked[at].score - ranked[next].score;
+        if lift > 0.0 {
+            ranked[next].coverage = ranked[next].coverage.max(ranked[at].coverage);
+            ranked[next].add("replaces", lift, 1.0, "it replaces a record that fits".to_owned());
+        }
+    }
 }
 
 /// Takes a part of the score of what a newer record replaces, and more where it would still stand before that one.
@@ -58,15 +109,15 @@ const COMPARED_MAX: usize = 20;
 const STATEMENT_WORDS_MAX: usize = 60;
 
 /// Ranks a statement below a newer one of the same subject: one that shares enough of its words, and has as much of
-/// the question. A statement that only looks alike lacks the word of the question that tells the two apart.
+/// the question. A statement that only looks alike lacks the word of the question that tells the two apart, whose share
+/// of the question `words` knows.
 /// Only notes are such statements; records tied by `replaces` were settled before. `ranked` is sorted and stays so.
 pub(crate) fn prefer_newer(
     ranked: &mut [Ranked],
     replaced_by: &HashMap<RecordId, RecordId>,
-    question: &str,
+    words: &Words,
     weights: &Weights,
 ) {
-    let asked = telling_words(question);
     let told: Vec<Option<Told>> = ranked.iter().take(COMPARED_MAX).map(|hit| told(hit, replaced_by)).collect();
     for newer in 0..told.len() {
         let Some(new) = &told[newer] else { continue };
@@ -78,7 +129,7 @@ pub(crate) fn prefer_newer(
                 && next.stored.record.scope == hit.stored.record.scope
                 && next.coverage >= weights.newer_coverage * hit.coverage
                 && alike(&old.words, &new.words) >= weights.newer_alike
-                && old.words.difference(&new.words).all(|word| !asked.contains(word))
+                && words.lacking(next.stored.row, hit.stored.row) <= weights.newer_lacks
         }) else {
             continue;
         };

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use harness_experience::Credit;
 use harness_experience::credit::TRIALS_MAX;
+use harness_index::TextIndex;
 use harness_index::embed::Embedder;
 use harness_index::rerank::Reranker;
-use harness_index::TextIndex;
 use harness_memory::{Answer, Context, Intake, Position, Query, ReadSet, SqliteStore, Store};
 use serde_json::Value;
 

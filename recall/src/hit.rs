@@ -5,18 +5,26 @@ use std::ops::Range;
 use harness_index::meaning::passage_of;
 use harness_index::text::{Query as TextQuery, snippet};
 use harness_memory::memory::{Snippet, Span};
-use harness_memory::{Body, Hit, RecordId};
+use harness_memory::{Body, Hit, RecordId, ToolCall, ToolUse};
 
 use crate::ranked::Ranked;
 
 /// The length of a snippet, in characters: about two lines of a terminal.
 const SNIPPET_CHARS: usize = 160;
 
+/// So many other parts of a record are looked at for a word of the question.
+const BESIDE_MAX: usize = 40;
+
 /// The hit of a record; `most` is the best score of the answer.
 pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQuery, most: f32) -> Hit {
     let Ranked { stored, score, passage: nearest, why, copies, .. } = ranked;
     let record = stored.record;
     let (mut passage, mut snippet) = passage(record.text(), query);
+    if snippet.highlights.is_empty()
+        && let Some(beside) = beside(&record.body, query)
+    {
+        snippet = beside;
+    }
     // Where no word matched, what is nearest in meaning is shown.
     if snippet.highlights.is_empty()
         && let Some(range) = nearest.and_then(|number| passage_of(&record, number))
@@ -28,7 +36,10 @@ pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQue
     let (mut role, mut speaker) = (None, None);
     let (mut outcome, mut reason, mut lesson, mut tools) = (None, None, None, Vec::new());
     match record.body {
-        Body::Message(message) => (role, speaker) = (Some(message.role), message.speaker),
+        Body::Message(message) => {
+            (role, speaker) = (Some(message.role), message.speaker);
+            tools = message.tool_calls.iter().map(called).collect();
+        }
         Body::Episode(episode) => {
             (outcome, reason) = (Some(episode.outcome), episode.reason);
             (lesson, tools) = (episode.lesson, episode.tools);
@@ -61,6 +72,35 @@ pub(crate) fn hit(ranked: Ranked, replaced_by: Option<RecordId>, query: &TextQue
         tools,
         why,
     }
+}
+
+/// A call of a tool, with the beginning of what was given to it.
+fn called(call: &ToolCall) -> ToolUse {
+    let gist =
+        call.arguments.char_indices().nth(SNIPPET_CHARS).map_or(&*call.arguments, |(end, _)| &call.arguments[..end]);
+    ToolUse { tool: call.tool.clone(), gist: gist.to_owned(), ok: None, error: None }
+}
+
+/// Where a record's text has no word of the question, what else of it is searched may have some: what the person said
+/// later in an episode, what an image shows, what a turn calls. A turn without words shows its first call in any case.
+fn beside(body: &Body, query: &TextQuery) -> Option<Snippet> {
+    let call = |tool: &str, with: &str| format!("{tool}: {with}");
+    let (others, wordless): (Vec<String>, bool) = match body {
+        Body::Message(message) => {
+            let calls = message.tool_calls.iter().map(|made| call(&made.tool, &made.arguments));
+            (message.caption.iter().cloned().chain(calls).collect(), message.text.trim().is_empty())
+        }
+        Body::Episode(episode) => {
+            let uses = episode.tools.iter().map(|used| call(&used.tool, &used.gist));
+            let said = episode.user_turns.iter().chain(&episode.lesson).chain(&episode.reason).chain(&episode.errors);
+            (said.cloned().chain(uses).collect(), false)
+        }
+        Body::Note(_) | Body::Lesson(_) => return None,
+    };
+    let shown: Vec<Snippet> = others.iter().take(BESIDE_MAX).map(|text| passage(text, query).1).collect();
+    let best = shown.iter().enumerate().rev().max_by_key(|(_, snippet)| snippet.highlights.len()).map(|(at, _)| at)?;
+    let found = !shown[best].highlights.is_empty();
+    shown.into_iter().nth(if found { best } else { 0 }).filter(|_| found || wordless)
 }
 
 /// The best passage of a text, and the same on one line with what matched.

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 
 use crate::error::Result;
 
+/// The part of a score that says that a record is of a day which was asked for.
+pub(crate) const DATE: &str = "date";
+
 /// A record that the arms propose together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proposal {
@@ -60,6 +63,13 @@ impl Ranked {
 }
 
 impl Ranked {
+    /// Whether of two records that say the same this one is to be shown: the newer, but what is of a day that was asked for
+    /// before what is not.
+    pub(crate) fn is_shown_before(&self, other: &Ranked) -> bool {
+        let rank = |hit: &Ranked| (hit.why.contains_key(DATE), hit.stored.record.created_at, hit.stored.row);
+        rank(self) > rank(other)
+    }
+
     /// Puts the score into another measure, with all parts of it.
     pub(crate) fn settle(&mut self, factor: f32) {
         self.score *= factor;

@@ -8,7 +8,8 @@ use harness_memory::{Row, Store};
 use crate::error::Result;
 use crate::ranked::Ranked;
 
-/// Keeps one record of each that are exact repeats, in the place of the best and as it was last said. The order is kept.
+/// Keeps one record of each that are exact repeats, in the place of the best and as it was last said; where a
+/// day was asked for, as it was last said on it. The order is kept.
 pub(crate) fn fold(ranked: &mut Vec<Ranked>) {
     if ranked.iter().all(|hit| hit.stored.repeats.is_none()) {
         return;
@@ -22,10 +23,8 @@ pub(crate) fn fold(ranked: &mut Vec<Ranked>) {
             kept.push(hit);
             continue;
         };
-        let shown = &mut kept[first].stored;
-        let said_last = |stored: &harness_memory::Stored| (stored.record.created_at, stored.row);
-        if said_last(&hit.stored) > said_last(shown) {
-            *shown = hit.stored;
+        if hit.is_shown_before(&kept[first]) {
+            kept[first].stored = hit.stored;
         }
     }
     *ranked = kept;

@@ -30,6 +30,14 @@ impl Words {
         Words(worded.candidates.iter_mut().map(|found| (found.row, std::mem::take(&mut found.words))).collect())
     }
 
+    /// The share of the question that the words are which the first of two records lacks and the second has, 0 to 1.
+    pub(crate) fn lacking(&self, lacks: Row, has: Row) -> f32 {
+        let (Some(has), own) = (self.0.get(&has), self.0.get(&lacks)) else { return 0.0 };
+        let missing =
+            |word: &&harness_index::Word| !own.is_some_and(|own| own.iter().any(|own| own.place == word.place));
+        has.iter().filter(missing).map(|word| word.share).sum::<f32>().min(1.0)
+    }
+
     /// The share of the question that these records cover together, 0 to 1.
     fn covered(&self, rows: impl Iterator<Item = Row>) -> f32 {
         let mut seen = FxHashSet::default();

@@ -54,8 +54,11 @@ pub struct Weights {
     pub half_life_days: HalfLife,
     /// A newer statement takes the place of an older one that shares at least this share of its words,
     pub newer_alike: f32,
-    /// and covers at least this share of what the older one covers of the question.
+    /// covers at least this share of what the older one covers of the question,
     pub newer_coverage: f32,
+    /// and lacks of the question no more than this share that the older one has: with a word that tells the two apart it is
+    /// about something else.
+    pub newer_lacks: f32,
     /// Where the best of the text arm cover no more of a question than the first of these, text has the least weight;
     /// where they cover the second, its full weight, which is 1. The best cover .23 at most of 57 of 60 paraphrases
     /// without a common word, and .30 at least of 19 of 20 questions of LoCoMo and XQuAD.
@@ -159,6 +162,7 @@ impl Default for Weights {
             half_life_days: HalfLife { message: 30.0, episode: 90.0, note: 180.0, lesson: 365.0 },
             newer_alike: 0.25,
             newer_coverage: 0.5,
+            newer_lacks: 0.1,
             text_covered: [0.2, 0.45],
             text_matched: [0.4, 1.2, 3.0],
             text_least: 0.05,

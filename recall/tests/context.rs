@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use harness_memory::{
     Body, Context, Episode, Message, Note, Origin, Outcome, Query, ReadSet, Record, RecordId, Role, Scope, Store,
-    Trust, marker,
+    ToolCall, Trust, marker,
 };
 use harness_recall::{Engine, tokens};
 use proptest::prelude::*;
@@ -164,4 +164,48 @@ fn an_answer_is_not_buried_by_lines_that_repeat_the_question() {
         let context = home.context(question, 2000);
         assert!(context.text.contains(answer), "{}", context.text);
     }
+}
+
+#[test]
+fn what_answers_is_said_beside_a_turn_that_only_asks_the_same() {
+    let cases = [
+        (
+            "the largest batch size of the importer",
+            "What is the largest batch size of the importer?",
+            "The largest batch size of the importer is 400, set in limits.toml.",
+        ),
+        ("索引服务的最大内存", "索引服务的最大内存是多少？", "索引服务的最大内存是 6 GB。"),
+        ("バッチの再実行手順", "バッチの再実行手順は？", "バッチの再実行手順は、まず drain、次に restart です。"),
+    ];
+    for (task, question, answer) in cases {
+        let home = Home::new();
+        for (position, role, text) in
+            [(0, Role::User, question), (1, Role::Assistant, answer), (2, Role::Assistant, "")]
+        {
+            let mut message = Message::new(role, position, text);
+            if text.is_empty() {
+                let arguments = format!("{{\"command\": \"grep {task}\"}}");
+                message.tool_calls = vec![ToolCall { call: String::new(), tool: "bash".to_owned(), arguments }];
+            }
+            let mut record = Record::new(Scope::parse("ana").unwrap(), "test", Origin::User, message);
+            record.session = Some("s".to_owned());
+            record.created_at = jiff::Timestamp::from_second(1_772_000_000 + i64::from(position)).unwrap();
+            home.engine.store().put(vec![home.engine.intake().admit_one(record).unwrap()]).unwrap();
+        }
+        home.write(Episode::new(question), Trust::Plain);
+        let context = home.context(task, 2_000);
+        assert!(context.text.contains(answer), "{}", context.text);
+        assert_eq!(context.text.matches(question).count(), 1, "the episode says it once: {}", context.text);
+        assert!(!context.text.contains("assistant:  ["), "a turn without words: {}", context.text);
+    }
+}
+
+#[test]
+fn a_budget_that_nothing_fits_into_is_told_from_nothing_known() {
+    let home = Home::new();
+    home.note("the importer of invoices runs at six in the morning on the second node");
+    let context = home.context("when does the importer of invoices run", 30);
+    assert!(context.text.is_empty());
+    assert!(context.degraded.iter().any(|part| part.code == "budget-small"), "{:?}", context.degraded);
+    assert!(home.context("who won the chess match", 30).degraded.is_empty());
 }

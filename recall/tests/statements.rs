@@ -110,3 +110,46 @@ fn statements_that_only_look_alike_are_left_alone() {
         .collect();
     assert!(wrong.len() * 20 <= pairs.len(), "another statement came before the one asked for: {wrong:#?}");
 }
+
+#[test]
+fn what_replaces_a_record_is_found_by_the_words_of_that_record() {
+    for noise in [0, 12] {
+        let home = Home::new();
+        let first = home.note("the address of the VPN gateway is 10.1.2.3", 0, None);
+        for number in 0..noise {
+            home.note(&format!("printer {number} stands in room {number}: ask Eve for its address"), 1 + number, None);
+        }
+        let second = home.note("remote access now goes through bastion.internal", 20, Some(first));
+        let third = home.note("everybody connects by wireguard since the move, ask Noor for a key", 30, Some(second));
+        let question = "what is the address of the VPN gateway?";
+        assert_eq!(home.places(question, [third, first])[0], Some(0), "with {noise} others");
+        assert!(home.places(question, [third, first])[1] > Some(0));
+    }
+}
+
+#[test]
+fn statements_that_differ_in_what_matters_are_two_hits() {
+    let pairs = [
+        (
+            "how is the search service rolled out to canary",
+            "Before the search service is rolled out to canary the cache is emptied and the on-call engineer is told in the channel",
+            "Before the search service is rolled out to production the cache is emptied and the on-call engineer is told in the channel",
+        ),
+        (
+            "从甲机房迁到乙机房",
+            "从甲机房迁到乙机房的时候先停写入再同步最后一批数据然后切换域名解析",
+            "从乙机房迁到甲机房的时候先停写入再同步最后一批数据然后切换域名解析",
+        ),
+        (
+            "本番環境の設定ファイル",
+            "本番環境の設定ファイルは担当者が確認したあとで直接編集しなければならない",
+            "本番環境の設定ファイルは担当者が確認したあとで直接編集してはならない",
+        ),
+    ];
+    for (question, asked, other) in pairs {
+        let home = Home::new();
+        let ids = [home.note(asked, 0, None), home.note(other, 24, None)];
+        let places = home.places(question, ids);
+        assert!(places.iter().all(Option::is_some), "{question}: {places:?}");
+    }
+}
