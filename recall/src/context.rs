@@ -305,7 +305,7 @@ fn counts(one: &Hit, other: &Hit) -> f32 {
 /// What a hit says.
 struct Said {
     all: WordSet,
-    /// What it says beyond the task: an answer repeats the question, and is worth saying for the rest.
+    /// What it says beyond the task.
     beyond: WordSet,
 }
 
@@ -316,10 +316,12 @@ impl Said {
         Said { all, beyond }
     }
 
-    /// The share of it that another says already, 0 to 1.
+    /// The share of it that another says already, 0 to 1. What says nothing beyond the task has told nothing of what does.
     fn told_by(&self, other: &Said) -> f32 {
-        let own = if self.beyond.is_empty() { &self.all } else { &self.beyond };
-        if own.is_empty() { 0.0 } else { own.intersection(&other.all).count() as f32 / own.len() as f32 }
+        if self.all.is_empty() || other.beyond.is_empty() && !self.beyond.is_empty() {
+            return 0.0;
+        }
+        self.all.intersection(&other.all).count() as f32 / self.all.len() as f32
     }
 }
 
