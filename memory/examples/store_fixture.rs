@@ -4,11 +4,14 @@
 //! It makes `vN.db.zst`, the database, and `vN.jsonl`, what the store answers: all kinds of records, a session, tags,
 //! a record that replaces another, one that was forgotten, one that was purged, an exposure and a run that ended; from
 //! version 2 on what kind of task the exposure was for and a record whose credit starts anew, from version 3 on how far
-//! a transcript was read, from version 4 on a turn that was said twice. A fixture of a released version is never made anew: it is what people have on their disks.
+//! a transcript was read, from version 4 on a turn that was said twice, from version 5 on
+//! what was asked for under a name. A fixture of a released version is never made anew: it is what people have on their
+//! disks.
 
 use std::fs;
 use std::path::PathBuf;
 
+use harness_memory::sqlite::Request;
 use harness_memory::store::{Exposure, Filter, Patch, Reading, ReadingPlace};
 use harness_memory::{
     Episode, Intake, Lesson, Message, Note, Origin, Outcome, Record, RecordId, Role, Scope, Session, SqliteStore,
@@ -142,5 +145,8 @@ fn fill(store: &SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
     store.set_holdout(0.25)?;
     let place = ReadingPlace { tool: "claude-code".into(), path: "/home/ana/t.jsonl".into(), scope: String::new() };
     store.put_reading(&place, &Reading { fingerprint: Some(7), ..Reading::default() })?;
+    let asked =
+        Record::new(ana.child_named("shop"), "http", Origin::User, Note::new("The staging deploy needs the VPN."));
+    store.put_once(Request { name: [1; 32], print: [2; 32] }, Vec::new(), vec![intake.admit_one(asked)?])?;
     Ok(())
 }

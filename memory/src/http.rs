@@ -60,6 +60,9 @@ pub struct Problem {
     /// For a forgotten record: until when it can be brought back.
     #[serde(default)]
     pub undo_until: Option<jiff::Timestamp>,
+    /// For a forgotten record: whose it is.
+    #[serde(default)]
+    pub scope: Option<Scope>,
 }
 
 impl std::fmt::Display for Problem {
@@ -181,6 +184,7 @@ impl Client {
                 code: "unknown".to_owned(),
                 detail: status.canonical_reason().unwrap_or("no reason given").to_owned(),
                 undo_until: None,
+                scope: None,
             }
             .into(),
         })

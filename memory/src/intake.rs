@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::marker;
 use crate::record::{Body, Record, TAG_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX};
 use crate::redact::Redactor;
+use crate::scope::Scope;
 use crate::session::Session;
 
 /// The longest source, session or key, in bytes: tools use UUIDs and short paths.
@@ -16,22 +17,36 @@ pub const NAME_BYTES_MAX: usize = 512;
 
 /// A record that has passed the intake: within its limits, without what recall injected, without secrets.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Admitted(Record);
+pub struct Admitted {
+    record: Record,
+    bound: Option<Scope>,
+}
 
 impl Admitted {
     /// The record.
     pub fn record(&self) -> &Record {
-        &self.0
+        &self.record
+    }
+
+    /// The same from somebody who is bound to a scope: what its episode says of its session says it of no run but that
+    /// caller's own, see [`crate::session::run_name`].
+    pub fn from_bound(self, bound: Option<Scope>) -> Admitted {
+        Admitted { bound, ..self }
+    }
+
+    /// The scope that whoever writes it is bound to.
+    pub(crate) fn bound(&self) -> Option<&Scope> {
+        self.bound.as_ref()
     }
 
     /// A record of one store on its way to a copy of it: it passed the intake once.
     pub(crate) fn from_store(record: Record) -> Admitted {
-        Admitted(record)
+        Admitted { record, bound: None }
     }
 
     /// The record, given up.
     pub fn into_record(self) -> Record {
-        self.0
+        self.record
     }
 }
 
@@ -113,7 +128,7 @@ impl Intake {
         if echoes > 0 && !record.text().chars().any(char::is_alphanumeric) {
             return Ok(Admission::Echo);
         }
-        Ok(Admission::Admitted { record: Box::new(Admitted(record)), redactions })
+        Ok(Admission::Admitted { record: Box::new(Admitted { record, bound: None }), redactions })
     }
 
     /// What is known of a session without its secrets: a title is often the words of a prompt.
@@ -131,6 +146,7 @@ impl Intake {
             }
         }
         session.scope = session.scope.without_secrets();
+        session.bound = session.bound.map(|scope| scope.without_secrets());
         session
     }
 
@@ -265,7 +281,7 @@ fn text_bytes(record: &Record) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Note, Origin, Scope};
+    use crate::{Note, Origin};
 
     #[test]
     fn a_scope_with_a_secret_is_refused_and_said_again_nowhere() {

@@ -36,6 +36,19 @@ pub struct Session {
     /// When its last known message was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// The scope that whoever began it is bound to; `None` for whoever may see everything. Its runs are named by it, see
+    /// [`run_name`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Scope>,
+}
+
+/// The name under which a caller's run is kept. Callers choose names, and two that are bound to scopes of their own may
+/// choose the same: theirs are told apart by the scope, and the name alone belongs to whoever may see everything.
+pub fn run_name(name: &str, bound: Option<&Scope>) -> String {
+    match bound {
+        Some(scope) => format!("{name} @{scope}"),
+        None => name.to_owned(),
+    }
 }
 
 impl Session {
@@ -52,6 +65,7 @@ impl Session {
             parent: None,
             started_at: None,
             ended_at: None,
+            bound: None,
         }
     }
 

@@ -26,6 +26,7 @@ mod put;
 mod read;
 mod readings;
 mod repeats;
+mod requests;
 mod retention;
 mod row;
 mod schema;
@@ -59,6 +60,7 @@ pub use carry::{Became, Carry, CarryIn};
 pub(crate) use check::SESSION_DAMAGED;
 pub use head::LostTail;
 pub use names::RecordName;
+pub use requests::{Once, Request};
 pub use retention::Retention;
 pub use secrets::Secrets;
 

@@ -11,7 +11,7 @@ use crate::id::{IdPrefix, RecordId};
 use crate::import::Cursor;
 use crate::intake::Admitted;
 use crate::record::{Kind, Outcome, Record, Trust};
-use crate::scope::ReadSet;
+use crate::scope::{ReadSet, Scope};
 use crate::session::Session;
 
 /// The most records of one `put`: a transaction this size takes well under a second.
@@ -117,6 +117,8 @@ pub struct Patch {
     pub expires_at: Option<Option<Timestamp>>,
     /// For an episode: how it ended, and what says so.
     pub outcome: Option<(Outcome, Option<String>)>,
+    /// The scope that whoever changes it is bound to: an outcome is said of that caller's own run alone.
+    pub bound: Option<Scope>,
 }
 
 /// Which records to list. The default is all that are not forgotten.

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness_memory::sqlite::Request;
 use harness_memory::store::{Filter, Lookup, ReadingPlace};
 use harness_memory::{Intake, Note, Origin, Outcome, Record, Scope, SqliteStore, Store};
 use serde_json::Value;
@@ -72,6 +73,8 @@ fn every_released_store_says_what_it_said_and_goes_on() {
         let place = ReadingPlace { tool: "claude-code".into(), path: "/home/ana/t.jsonl".into(), scope: String::new() };
         let read = store.reading(&place).unwrap().and_then(|reading| reading.fingerprint);
         assert_eq!(read, (version >= 3).then_some(7), "what came with version 3");
+        let asked = store.request(&Request { name: [1; 32], print: [2; 32] }).unwrap();
+        assert_eq!(asked.is_some(), version >= 5, "what came with version 5");
         let before = store.head().unwrap();
         let record = Record::new(Scope::parse("ana").unwrap(), "cli", Origin::User, Note::new("written by the newer"));
         store.put(vec![Intake::new().admit_one(record).unwrap()]).unwrap();

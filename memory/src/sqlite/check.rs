@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::put::parse_session;
 use super::row::is_damage;
-use super::{SqliteStore, fold, read, readings, repeats, trials};
+use super::{SqliteStore, fold, read, readings, repeats, requests, trials};
 use crate::change::{CHAIN_START, ChangeKind, chain_next};
 use crate::error::{Error, Result};
 use crate::id::RecordId;
@@ -255,7 +255,17 @@ const BESIDE: &[Table] = &[
         code: READING_DAMAGED,
         hint: "import the transcript again: it is read from its start, which adds nothing twice",
     },
+    Table {
+        select: "SELECT name, print, records, at_ms, checksum, lower(hex(name)) FROM requests ORDER BY name",
+        fits: requests::fits,
+        noun: "what was asked for under the name",
+        code: REQUEST_DAMAGED,
+        hint: "that request is refused when it comes again; it is forgotten after thirty days",
+    },
 ];
+
+/// The code of a request that is damaged.
+const REQUEST_DAMAGED: &str = "request-damaged";
 
 /// The code of a session that is damaged.
 pub(crate) const SESSION_DAMAGED: &str = "session-damaged";
@@ -264,8 +274,8 @@ impl SqliteStore {
     /// The damaged rows beside the records, which an export has to leave out.
     pub(crate) fn damaged_beside(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        // Notes of what was read are in no export.
-        for table in BESIDE.iter().filter(|table| table.code != READING_DAMAGED) {
+        // Notes of what was read, and of what was asked for, are in no export.
+        for table in BESIDE.iter().filter(|table| ![READING_DAMAGED, REQUEST_DAMAGED].contains(&table.code)) {
             check_table(self, table, &mut findings)?;
         }
         Ok(findings)

@@ -94,7 +94,12 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
         episode.outcome_said = true;
         let (codec, body) = writing.encode(&stored.record.body)?;
         (raw.codec, raw.body) = (codec, Some(body));
-        trials::told_by(writing, &stored.record)?;
+        // Whoever sees everything speaks of the run of whoever began the session.
+        let bound = match (patch.bound, raw.session) {
+            (None, Some(session)) => put::bound_of(writing.connection(), session)?,
+            (bound, _) => bound,
+        };
+        trials::told_by(writing, &stored.record, bound.as_ref())?;
     }
     save(writing, raw, &stored, ChangeKind::Update)
 }

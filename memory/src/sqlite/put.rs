@@ -15,7 +15,7 @@ use crate::id::RecordId;
 use crate::intake::{Admitted, Intake};
 use crate::record::{Body, Record};
 use crate::scope::Scope;
-use crate::session::Session;
+use crate::session::{Session, run_name};
 use crate::store::{Forgotten, Put};
 
 /// Names that rows refer to by number, as far as this writer has met them.
@@ -40,7 +40,15 @@ impl Numbers {
         number(connection, &mut self.sources, "sources", source)
     }
 
-    fn session(&mut self, connection: &Connection, name: &str, source: &str, scope: &Scope) -> Result<i64> {
+    /// The number of a session, which is made when it is not there, as begun by somebody bound to this scope.
+    fn session(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+        source: &str,
+        scope: &Scope,
+        bound: Option<&Scope>,
+    ) -> Result<i64> {
         let (source_number, scope_number) = (self.source(connection, source)?, self.scope(connection, scope)?);
         if let Some(((last, ..), number)) =
             self.last.as_ref().filter(|last| (last.0.1, last.0.2) == (source_number, scope_number))
@@ -56,7 +64,10 @@ impl Numbers {
         let found = find_session(connection, &key)?.map(|(number, _)| number);
         let number = match found {
             Some(number) => number,
-            None => insert_session(connection, &key, &Session::new(source, name, scope.clone()))?,
+            None => {
+                let session = Session { bound: bound.cloned(), ..Session::new(source, name, scope.clone()) };
+                insert_session(connection, &key, &session)?
+            }
         };
         if self.sessions.len() == SESSION_NUMBERS_MAX {
             self.sessions.clear();
@@ -88,18 +99,21 @@ fn number(connection: &Connection, known: &mut HashMap<String, i64>, table: &str
 
 /// Adds records in order; see [`crate::Store::put`].
 pub(super) fn put(writing: &mut Writing, records: Vec<Admitted>) -> Result<Vec<Put>> {
-    records.into_iter().map(|admitted| put_one(writing, admitted.into_record())).collect()
+    records.into_iter().map(|admitted| put_one(writing, admitted)).collect()
 }
 
-fn put_one(writing: &mut Writing, record: Record) -> Result<Put> {
+fn put_one(writing: &mut Writing, admitted: Admitted) -> Result<Put> {
+    let bound = admitted.bound().cloned();
+    let record = admitted.into_record();
     writing.must_be_writable(&record.scope)?;
     must_be_replaceable(writing, &record)?;
-    let place = Place::of(writing, &record.scope, &record.source, record.session.as_deref(), record.key.as_deref())?;
+    let (session, key) = (record.session.as_deref(), record.key.as_deref());
+    let place = Place::of_bound(writing, &record.scope, &record.source, session, key, bound.as_ref())?;
     if let Some(known) = place.known(writing.connection(), record.key.as_deref())? {
         return Ok(Put::Known(known));
     }
     let id = record.id;
-    trials::told_by(writing, &record)?;
+    trials::told_by(writing, &record, bound.as_ref())?;
     add(writing, &place, record, None)?;
     Ok(Put::Added(id))
 }
@@ -137,11 +151,23 @@ impl Place {
         session: Option<&str>,
         key: Option<&str>,
     ) -> Result<Place> {
+        Place::of_bound(writing, scope, source, session, key, None)
+    }
+
+    /// The place of a record from somebody bound to this scope.
+    fn of_bound(
+        writing: &mut Writing,
+        scope: &Scope,
+        source: &str,
+        session: Option<&str>,
+        key: Option<&str>,
+        bound: Option<&Scope>,
+    ) -> Result<Place> {
         let (connection, numbers) = writing.numbers();
         Ok(Place {
             fingerprint: key.map(|key| provenance(scope.path(), source, session, key)),
             session: match session {
-                Some(name) => Some(numbers.session(connection, name, source, scope)?),
+                Some(name) => Some(numbers.session(connection, name, source, scope, bound)?),
                 None => None,
             },
             scope: numbers.scope(connection, scope)?,
@@ -300,18 +326,57 @@ fn is_purged(connection: &Connection, number: i64) -> Result<bool> {
         .map_err(Error::sqlite("look at a session"))
 }
 
-/// Whether some session of this name had records and lost all their texts.
-pub(super) fn was_purged(connection: &Connection, name: &str) -> Result<bool> {
+/// Whether the session of a run is gone for good: one was that may be the run's, and none of those has a text left.
+///
+/// Somebody else's session of the same name is not the run's: who is bound to a scope has runs of their own.
+pub(super) fn was_purged(connection: &Connection, run: &str) -> Result<bool> {
+    let bound = run.rsplit_once(" @").and_then(|(name, scope)| Some((name, Scope::parse(scope).ok()?)));
+    if let Some((name, scope)) = &bound
+        && was_purged_of(connection, name, Some(scope))?
+    {
+        return Ok(true);
+    }
+    was_purged_of(connection, run, None)
+}
+
+/// Whether the sessions of this name that somebody bound to this scope began, or somebody bound to none, are gone.
+fn was_purged_of(connection: &Connection, name: &str, bound: Option<&Scope>) -> Result<bool> {
     let numbers: Vec<i64> = connection
         .prepare_cached("SELECT number FROM sessions WHERE name = ?1")
         .and_then(|mut select| select.query_map([name], |columns| columns.get(0))?.collect())
         .map_err(Error::sqlite("look at a session"))?;
+    let mut purged = false;
     for number in numbers {
-        if is_purged(connection, number)? {
-            return Ok(true);
+        if bound_of(connection, number)?.as_ref() != bound {
+            continue;
+        }
+        match is_purged(connection, number)? {
+            true => purged = true,
+            false if has_text(connection, number)? => return Ok(false),
+            false => {}
         }
     }
-    Ok(false)
+    Ok(purged)
+}
+
+/// The scope that whoever began a session is bound to. A damaged session says none.
+pub(super) fn bound_of(connection: &Connection, number: i64) -> Result<Option<Scope>> {
+    let info: Option<(String, i64)> = connection
+        .prepare_cached("SELECT info, checksum FROM sessions WHERE number = ?1")
+        .and_then(|mut select| {
+            let columns = |columns: &rusqlite::Row| Ok((columns.get(0)?, columns.get(1)?));
+            select.query_row([number], columns).optional()
+        })
+        .or_else(|error| if super::row::is_damage(&error) { Ok(None) } else { Err(error) })
+        .map_err(Error::sqlite("look at a session"))?;
+    Ok(info.and_then(|(info, checksum)| parse_session(&info, checksum)).and_then(|session| session.bound))
+}
+
+fn has_text(connection: &Connection, number: i64) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE session = ?1 AND body IS NOT NULL)")
+        .and_then(|mut select| select.query_row([number], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look at a session"))
 }
 
 /// A session without what is known of it, where its records are all gone for good.
@@ -328,7 +393,9 @@ pub(super) fn without_words(connection: &Connection, session: Session) -> Result
         })
         .map_err(Error::sqlite("look for a session"))?;
     match number {
-        Some(number) if is_purged(connection, number)? => Ok(Session::new(session.source, session.id, session.scope)),
+        Some(number) if is_purged(connection, number)? => {
+            Ok(Session { bound: session.bound, ..Session::new(session.source, session.id, session.scope) })
+        }
         _ => Ok(session),
     }
 }
@@ -358,10 +425,13 @@ fn empty_session(connection: &Connection, number: i64) -> Result<()> {
             |columns| Ok((columns.get(0)?, columns.get(1)?, columns.get(2)?)),
         )
         .map_err(Error::sqlite(doing))?;
-    // A run has the name of its session.
-    trials::empty_runs_of(connection, &name)?;
+    let bound = bound_of(connection, number)?;
+    // A run has the name of its session, which others of that name, or a part of it in another scope, may keep.
+    if was_purged_of(connection, &name, bound.as_ref())? {
+        trials::empty_run(connection, &run_name(&name, bound.as_ref()))?;
+    }
     let Ok(scope) = Scope::parse(&scope) else { return Ok(()) };
-    let (info, checksum) = session_info(&Session::new(source, name, scope));
+    let (info, checksum) = session_info(&Session { bound, ..Session::new(source, name, scope) });
     connection
         .execute("UPDATE sessions SET info = ?2, checksum = ?3 WHERE number = ?1", params![number, info, checksum])
         .map_err(Error::sqlite(doing))?;

@@ -93,6 +93,16 @@ const MIGRATIONS: &[M<'static>] = &[
     CREATE INDEX records_but_messages ON records (kind) WHERE kind <> 1;
     ",
     ),
+    M::up(
+        // What was asked for under a name, so that it is done once: see `requests`.
+        "
+    CREATE TABLE requests (
+        name BLOB PRIMARY KEY, print BLOB NOT NULL, records BLOB NOT NULL, at_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX requests_at ON requests (at_ms);
+    ",
+    ),
 ];
 
 /// The newest schema version that this program understands.

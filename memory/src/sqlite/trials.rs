@@ -14,6 +14,8 @@ use crate::id::RecordId;
 use crate::intake::clean_name;
 use crate::record::{Body, Outcome, Record};
 use crate::redact::Redactor;
+use crate::scope::Scope;
+use crate::session::run_name;
 use crate::store::{EXPOSURE_RECORDS_MAX, EXPOSURE_TEXT_BYTES_MAX, Exposure, HOLDOUT_MAX, Trial};
 
 /// The entry of `meta` with the share of runs that are given nothing.
@@ -124,22 +126,23 @@ pub(super) fn note_run(writing: &Writing, run: &str, outcome: Outcome, reason: O
 
 /// Takes from an episode how its session ended, where that session was given something under its own name, as hooks do:
 /// nobody else says it of them. What is said later replaces it; that nothing is known says nothing, unless somebody
-/// says so.
-pub(super) fn told_by(writing: &Writing, record: &Record) -> Result<()> {
+/// says so. Of somebody bound to a scope it says that of no run but their own.
+pub(super) fn told_by(writing: &Writing, record: &Record, bound: Option<&Scope>) -> Result<()> {
     let (Body::Episode(episode), Some(session)) = (&record.body, &record.session) else { return Ok(()) };
     let silent = episode.outcome == Outcome::Unknown && !episode.outcome_said;
-    if silent || session.trim().is_empty() || session.len() > EXPOSURE_TEXT_BYTES_MAX {
+    let run = &*run_name(session, bound);
+    if silent || session.trim().is_empty() || run.len() > EXPOSURE_TEXT_BYTES_MAX {
         return Ok(());
     }
     let given = writing
         .connection()
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM exposures WHERE run = ?1)")
-        .and_then(|mut select| select.query_row([session], |columns| columns.get::<_, bool>(0)))
+        .and_then(|mut select| select.query_row([&*clean_name(run)], |columns| columns.get::<_, bool>(0)))
         .map_err(Error::sqlite("look up what a session was given"))?;
     if !given {
         return Ok(());
     }
-    note_run(writing, session, episode.outcome, episode.reason.as_deref(), writing.now_ms)
+    note_run(writing, run, episode.outcome, episode.reason.as_deref(), writing.now_ms)
 }
 
 /// The checksum of a row of runs.
@@ -175,22 +178,10 @@ pub(super) fn version(connection: &Connection) -> Result<u64> {
     Ok(found.unwrap_or(0) as u64)
 }
 
-/// Removes the words of a session's runs: the one of its name, and those of callers bound to a scope, which the service
-/// keeps as `name @scope`.
-pub(super) fn empty_runs_of(connection: &Connection, session: &str) -> Result<()> {
-    let select = "SELECT run FROM exposures WHERE run = ?1 OR substr(run, 1, length(?1) + 2) = ?1 || ' @'
-        UNION SELECT run FROM runs WHERE run = ?1 OR substr(run, 1, length(?1) + 2) = ?1 || ' @'";
-    let runs: Vec<String> = connection
-        .prepare_cached(select)
-        .and_then(|mut select| select.query_map([session], |columns| columns.get(0))?.collect())
-        .map_err(Error::sqlite("look for the runs of a session"))?;
-    runs.iter().try_for_each(|run| empty_run(connection, run))
-}
-
 /// Removes what a run says in words, what was asked for it and why it ended so: its session is gone for good.
 ///
 /// A damaged row loses its words too, and stays damaged.
-fn empty_run(connection: &Connection, run: &str) -> Result<()> {
+pub(super) fn empty_run(connection: &Connection, run: &str) -> Result<()> {
     let doing = "remove the words of a run";
     let select = || -> rusqlite::Result<Vec<(i64, Option<i64>)>> {
         connection

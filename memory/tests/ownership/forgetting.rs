@@ -241,3 +241,34 @@ fn nothing_is_written_to_a_read_only_scope() {
     put(&store, note("ana", "elsewhere is written to"));
     assert!(store.get(&[id]).unwrap().remove(0).found().is_some());
 }
+
+#[test]
+fn a_session_of_somebody_bound_to_a_scope_ends_and_empties_no_run_but_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = new_store(folder.path(), "home");
+    let id = put(&store, note("ana", "what was given"));
+    for run in ["r", "r @ana", "r @eve"] {
+        store.expose(Exposure::new(run, format!("asked in {run}"), vec![id])).unwrap();
+        store.finish_run(run, Outcome::Success, Some("so")).unwrap();
+    }
+    let ends = || -> Vec<(String, Option<Outcome>, Option<String>, String)> {
+        let trials = store.trials(10).unwrap().into_iter();
+        trials.map(|trial| (trial.run, trial.outcome, trial.reason, trial.query)).collect()
+    };
+    let before = ends();
+    let episode = Episode { outcome: Outcome::Failure, reason: Some("no".into()), ..Episode::new("x") };
+    let mut told = Record::new(scope("eve"), "http", Origin::Agent, episode);
+    told.session = Some("r".to_owned());
+    let told_id = told.id;
+    let admitted = Intake::new().admit_one(told).unwrap().from_bound(Some(scope("eve")));
+    store.put(vec![admitted]).unwrap();
+    let after = ends();
+    assert_eq!((&before[0], &before[1]), (&after[0], &after[1]));
+    assert_eq!((after[2].1, after[2].2.as_deref()), (Some(Outcome::Failure), Some("no")));
+    store.forget(&[told_id], Timestamp::now() - SignedDuration::from_secs(1)).unwrap();
+    store.purge(Timestamp::now()).unwrap();
+    let after = ends();
+    assert_eq!((&before[0], &before[1]), (&after[0], &after[1]), "who sees everything, and ana, have theirs");
+    assert_eq!((after[2].2.as_deref(), after[2].3.as_str()), (None, ""), "its own words are gone with it");
+    assert_well(&store);
+}

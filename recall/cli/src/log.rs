@@ -16,7 +16,8 @@ pub(crate) struct Telling {
 /// Sends what the libraries log to stderr: warnings, more with `-v`, or what `HARNESS_LOG` says.
 pub(crate) fn start(verbose: u8) -> Telling {
     let default = match verbose {
-        0 => "warn",
+        // The protocol's library warns of each mistake of a client, in the words that the client sent.
+        0 => "warn,rmcp=error",
         1 => "info",
         2 => "debug",
         _ => "trace",

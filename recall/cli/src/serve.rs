@@ -15,6 +15,7 @@ mod events;
 pub(crate) mod grant;
 mod guard;
 mod health;
+pub(crate) mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod metrics;
@@ -212,7 +213,7 @@ async fn serve(
 
 /// The routes behind the guard.
 fn router(shared: Shared) -> Router {
-    let mcp = crate::mcp::http::service(shared.service.clone());
+    let mcp = crate::mcp::http::service(shared.service.clone(), shared.hosts.given());
     viewer::page(routes::api().router)
         .route_service("/mcp", mcp)
         .fallback(async || {

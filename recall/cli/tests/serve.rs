@@ -193,7 +193,154 @@ async fn a_key_of_one_request_is_refused_to_another_and_nothing_is_kept() {
     let patch = |text: &'static str| send(Method::PATCH, &other, "p1", json!({ "text": text, "tags": ["t"] }));
     let newer = good(patch("corrected").await.unwrap()).await;
     assert_eq!(good(patch("corrected").await.unwrap()).await["id"], newer["id"]);
-    assert_eq!(problem(patch("corrected otherwise").await.unwrap()).await, (409, "replaced".into()));
+    assert_eq!(problem(patch("corrected otherwise").await.unwrap()).await, reused);
+}
+
+#[tokio::test]
+async fn a_key_names_one_request_with_all_that_it_says() {
+    let server = Server::start();
+    let send = |path: &str, key: &str, body: &Value| {
+        server.ask(Method::POST, path).header("Idempotency-Key", key).json(body).send()
+    };
+    let one = json!({ "text": "one", "tags": ["a"] });
+    for (path, key, first, others) in [
+        (
+            "/v1/episodes",
+            "e",
+            json!({ "situation": "x", "outcome": "failure" }),
+            vec![json!({ "situation": "x", "outcome": "success", "lesson": "do y" })],
+        ),
+        ("/v1/notes", "l", json!([one, one, one]), vec![json!([one, one]), json!([one, one, one, one])]),
+        (
+            "/v1/notes",
+            "n",
+            one.clone(),
+            vec![
+                json!([one]),
+                json!({ "text": "one", "tags": ["a"], "scope": "ana/shop" }),
+                json!({ "text": "one", "tags": ["b"] }),
+                json!({ "text": "one", "tags": ["a"], "pinned": true }),
+                json!({ "text": "one", "tags": ["a"], "source": "other" }),
+            ],
+        ),
+    ] {
+        let written = good(send(path, key, &first).await.unwrap()).await;
+        let count = server.get("/v1/status").await["store"]["records"].clone();
+        for other in others {
+            let refused = send(path, key, &other).await.unwrap();
+            assert_eq!(problem(refused).await, (409, "idempotency-key-reused".into()), "{other}");
+        }
+        let again = good(send(path, key, &first).await.unwrap()).await;
+        let ids = |said: &Value| match said.as_array() {
+            Some(list) => list.iter().map(|one| one["id"].clone()).collect(),
+            None => vec![said["id"].clone()],
+        };
+        assert_eq!(ids(&again), ids(&written));
+        assert_eq!(server.get("/v1/status").await["store"]["records"], count, "{path} {key}");
+    }
+    // A retry is answered as the first try was, whatever became of what it replaced.
+    let older = server.note("older").await;
+    let newer = json!({ "text": "newer", "replaces": older });
+    let written = good(send("/v1/notes", "r", &newer).await.unwrap()).await;
+    good(server.ask(Method::DELETE, &format!("/v1/records/{older}")).send().await.unwrap()).await;
+    let again = good(send("/v1/notes", "r", &newer).await.unwrap()).await;
+    assert_eq!((&again["id"], &again["replaces"]), (&written["id"], &json!(older)));
+}
+
+#[tokio::test]
+async fn a_write_answers_what_is_stored() {
+    let server = Server::start();
+    let older = server.note("older").await;
+    let first = server.post("/v1/notes", &json!({ "text": "a", "key": "kk" })).await;
+    let again = server.post("/v1/notes", &json!({ "text": "b", "key": "kk", "replaces": older })).await;
+    assert_eq!((&again["id"], &again["created"]), (&first["id"], &false.into()));
+    assert!(again["replaces"].is_null(), "nothing was replaced: {again}");
+    assert!(server.get(&format!("/v1/records/{older}")).await["replaced_by"].is_null());
+}
+
+#[tokio::test]
+async fn of_a_list_the_one_that_is_refused_is_named() {
+    let server = Server::start();
+    let older = server.note("older").await;
+    let notes = server.home.notes();
+    let good_one = json!({ "text": "ok" });
+    for (bad, said) in [
+        (json!({ "text": "  " }), "number 2: record refused"),
+        (json!({ "text": "x", "tags": [" "] }), "number 2: record refused"),
+        (json!({ "text": "x", "replaces": "01890000-0000-7000-8000-000000000001" }), "number 2: there is no record"),
+        (json!({ "text": "x", "source": "" }), "number 2: a source"),
+    ] {
+        let refused = server.ask(Method::POST, "/v1/notes").json(&json!([good_one, bad])).send().await.unwrap();
+        let problem: Value = refused.json().await.unwrap();
+        assert!(problem["detail"].as_str().unwrap().starts_with(said), "{problem}");
+    }
+    let twice = json!([{ "text": "x", "replaces": older }, { "text": "y", "replaces": older }]);
+    let refused = server.ask(Method::POST, "/v1/notes").json(&twice).send().await.unwrap();
+    let said: Value = refused.json().await.unwrap();
+    assert_eq!((&said["status"], &said["code"]), (&409.into(), &"replaced".into()), "{said}");
+    assert!(
+        said["detail"].as_str().unwrap().contains("number 2") && said["detail"].as_str().unwrap().contains("number 1")
+    );
+    let turns = json!([{ "role": "user", "text": "ok" }, { "role": "user", "text": " " }]);
+    let refused = server.ask(Method::POST, "/v1/sessions/s/messages").json(&turns).send().await.unwrap();
+    let said: Value = refused.json().await.unwrap();
+    assert!(said["detail"].as_str().unwrap().starts_with("message 2: "), "{said}");
+    assert_eq!(server.home.notes(), notes, "nothing was written");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_so_still_for_whoever_wrote_it() {
+    let server = Server::start();
+    let token: Value = serde_json::from_str(&server.home.run(&["--json", "token", "new", "--scope", "ana"])).unwrap();
+    let token = token["token"].as_str().unwrap();
+    let forget = async |ids: &[&str]| {
+        let asked = server.http.post(format!("{}/v1/forget", server.url)).bearer_auth(token);
+        good(asked.json(&json!({ "ids": ids })).send().await.unwrap()).await
+    };
+    let (one, two) = (server.note("one").await, server.note("two").await);
+    let first = forget(&[&one]).await;
+    assert_eq!(first["forgotten"], 1);
+    std::thread::sleep(Duration::from_millis(5));
+    let both = forget(&[&one, &two]).await;
+    assert_eq!((&both["forgotten"], &both["undo_until"]), (&1.into(), &first["undo_until"]), "the earliest counts");
+    let again = forget(&[&one]).await;
+    assert_eq!((&again["forgotten"], &again["undo_until"]), (&0.into(), &first["undo_until"]));
+    assert_eq!(server.found("two").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_record_is_named_by_the_beginning_of_its_id() {
+    let server = Server::start();
+    let id = server.note("what is named").await;
+    let scoped = |scope: &str| format!("/v1/records/{}?scope={scope}", &id[..13]);
+    assert_eq!(server.get(&format!("/v1/records/{}", &id[..13])).await["id"], id);
+    assert_eq!(server.get(&scoped("ana")).await["id"], id);
+    let token: Value = serde_json::from_str(&server.home.run(&["--json", "token", "new", "--scope", "eve"])).unwrap();
+    let eve = server.http.get(format!("{}/v1/records/{}", server.url, &id[..13]));
+    let eve = eve.bearer_auth(token["token"].as_str().unwrap()).send();
+    assert_eq!(problem(eve.await.unwrap()).await, (404, "no-record".into()));
+    for (path, expected) in [
+        (scoped("eve"), (404, "no-record")),
+        ("/v1/records/01890000-0000".to_owned(), (404, "no-record")),
+        (format!("/v1/records/{}", &id[..7]), (400, "bad-request")),
+        ("/v1/records/nothing-like-it".to_owned(), (400, "bad-request")),
+    ] {
+        let refused = server.ask(Method::GET, &path).send().await.unwrap();
+        assert_eq!(problem(refused).await, (expected.0, expected.1.into()), "{path}");
+    }
+    let patched = server.ask(Method::PATCH, &format!("/v1/records/{}", &id[..13])).json(&json!({ "pinned": true }));
+    assert_eq!(good(patched.send().await.unwrap()).await["id"], id);
+}
+
+#[tokio::test]
+async fn what_expires_can_be_kept_after_all() {
+    let server = Server::start();
+    let note = server.post("/v1/notes", &json!({ "text": "for now", "expires_at": "2100-01-01" })).await;
+    let path = format!("/v1/records/{}", note["id"].as_str().unwrap());
+    let changed = server.ask(Method::PATCH, &path).json(&json!({ "expires_at": null })).send().await.unwrap();
+    assert!(good(changed).await["expires_at"].is_null());
+    let nothing = server.ask(Method::PATCH, &path).json(&json!({ "tags": null })).send().await.unwrap();
+    assert_eq!(problem(nothing).await, (400, "bad-request".into()));
 }
 
 #[tokio::test]
@@ -282,8 +429,17 @@ async fn embeddings_are_asked_for_as_the_clients_of_openai_do() {
     let server = Server::start();
     let asked = json!({ "input": ["x"], "encoding_format": "base64" });
     let answer = server.ask(Method::POST, "/v1/embeddings").json(&asked).send().await.unwrap();
-    // Understood; without a model there is nothing to answer with.
-    assert_eq!(problem(answer).await, (409, "no-model".into()));
+    // Understood; without a model there is nothing to answer with. Those clients show no part but `error`.
+    let said: Value = answer.json().await.unwrap();
+    assert_eq!((&said["status"], &said["code"]), (&409.into(), &"no-model".into()), "{said}");
+    let error = &said["error"];
+    assert_eq!((&error["message"], &error["code"]), (&said["detail"], &said["code"]));
+    assert_eq!(error["type"], "invalid_request_error");
+    let many = json!({ "input": vec!["x"; 2_048], "dimensions": 384 });
+    let answer = server.ask(Method::POST, "/v1/embeddings").json(&many).send().await.unwrap();
+    assert_eq!(problem(answer).await, (409, "no-model".into()), "so many are taken");
+    let stranger = server.http.post(format!("{}/v1/embeddings", server.url)).json(&asked).send().await.unwrap();
+    assert_eq!(stranger.json::<Value>().await.unwrap()["error"]["code"], "no-token");
     let wrong = json!({ "input": ["x"], "encoding_format": "base85" });
     let answer = server.ask(Method::POST, "/v1/embeddings").json(&wrong).send().await.unwrap();
     assert_eq!(problem(answer).await, (400, "bad-request".into()));

@@ -49,6 +49,32 @@ fn a_client_saves_finds_shows_and_forgets(home: &Home) {
     assert_eq!(forgot["forgotten"], 1);
     let missing = client.call("memory_get", json!({ "ids": [corrected["id"]] }));
     assert_eq!(missing["missing"][0]["id"], corrected["id"]);
+    let reason = missing["missing"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("harness forget --undo") && !reason.contains("POST"), "{reason}");
+    let again = client.call("memory_forget", json!({ "ids": [corrected["id"]] }));
+    assert_eq!((&again["forgotten"], &again["undo_until"]), (&0.into(), &forgot["undo_until"]));
+    // The beginning of an id, as a context shows it, names the record; what is none stands in nobody's way.
+    let shown = client.call("memory_get", json!({ "ids": ["nothing-like-it", &id[..13]] }));
+    assert_eq!((&shown["records"][0]["id"], &shown["missing"][0]["id"]), (&json!(id), &"nothing-like-it".into()));
+    let corrected = client.call("memory_save", json!({ "text": "deploys need two VPNs", "replaces": &id[..13] }));
+    assert_eq!(corrected["replaces"], id.as_str());
+    assert_eq!(client.call("memory_forget", json!({ "ids": [&id[..13]] }))["forgotten"], 1);
+    // What has no room is not what is not there.
+    let found = client.ask(
+        "tools/call",
+        json!({ "name": "memory_search", "arguments": { "query": "deploys VPN", "budget_tokens": 5 } }),
+    );
+    let text = found["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("none fits into budget_tokens"), "{text}");
+    let recall = |client: &mut Client, task: &str, budget: &str| {
+        let arguments = json!({ "task": task, "budget_tokens": budget });
+        let prompt = client.ask("prompts/get", json!({ "name": "recall", "arguments": arguments }));
+        prompt["messages"][0]["content"]["text"].as_str().unwrap().to_owned()
+    };
+    let said = recall(&mut client, "deploys need two VPNs", "5");
+    assert!(said.contains("does not fit"), "{said}");
+    let said = recall(&mut client, "zyzzyva", "800");
+    assert!(said.contains("knows nothing"), "{said}");
     let wrong = client.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": " " } }));
     assert_eq!(wrong["isError"], true, "what is refused is for the model to read");
 }
@@ -100,6 +126,14 @@ fn a_client_is_bound_to_what_it_was_started_with() {
     server.home.run(&["forget", &other]);
     let missing = client.call("memory_get", json!({ "ids": [other] }));
     assert!(missing["missing"][0]["reason"].as_str().unwrap().contains("no record"), "{missing}");
+    let by_beginning = client.call("memory_get", json!({ "ids": [&other[..13]] }));
+    assert!(by_beginning["missing"][0]["reason"].as_str().unwrap().contains("no record"), "{by_beginning}");
+    let refused = client.ask("tools/call", json!({ "name": "memory_forget", "arguments": { "ids": [other] } }));
+    assert_eq!(refused["isError"], true);
+    let kept = client.call("memory_save", json!({ "text": "to be forgotten" }))["id"].clone();
+    for forgotten in [1, 0] {
+        assert_eq!(client.call("memory_forget", json!({ "ids": [kept] }))["forgotten"], forgotten);
+    }
     let mut reader = Client::start(&server.home, &["--read-only"]);
     let refused = reader.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": "x" } }));
     assert_eq!(refused["isError"], true);
@@ -122,6 +156,8 @@ fn answers_stay_within_their_tokens_and_are_never_stored_as_something_new() {
     assert!(found["hits"][0]["cut"] == true && found["left_out"].as_u64().unwrap() > 0, "{found}");
     let text = result["content"][0]["text"].as_str().unwrap();
     assert!(harness_recall::tokens::at_most(text) < 900, "{text}");
+    let out = format!("… {} more left out: raise budget_tokens.", found["left_out"]);
+    assert!(text.contains(&out), "{text}");
     let again = client.ask("tools/call", json!({ "name": "memory_save", "arguments": { "text": text } }));
     assert_eq!(again["isError"], true, "what was recalled is nothing new");
 }

@@ -247,6 +247,19 @@ async fn beyond_this_machine_it_says_so_and_lets_nobody_in_without_a_token() {
         assert_eq!(problem(ask(host, None).await.unwrap()).await, (401, "no-token".into()), "{host}");
         assert_eq!(ask(host, Some(&server.token)).await.unwrap().status(), 200, "{host}");
     }
+    // A proxy that speaks TLS stands before the name that was given, and before no other.
+    for (origin, path, status) in [
+        ("https://memory.lan", "/v1/notes", 201),
+        ("https://memory.lan", "/mcp", 200),
+        ("https://evil.example", "/v1/notes", 403),
+        ("https://memory.lan:9999", "/v1/notes", 403),
+    ] {
+        let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
+        let body = if path == "/mcp" { list } else { json!({ "text": "by TLS" }) };
+        let request = server.ask(Method::POST, path).header("Host", "memory.lan").header("Origin", origin);
+        let request = request.header("Accept", "application/json, text/event-stream").json(&body);
+        assert_eq!(request.send().await.unwrap().status(), status, "{origin} {path}");
+    }
     let evil = ask("evil.example", Some(&server.token)).await.unwrap();
     assert_eq!(problem(evil).await, (403, "host-not-allowed".into()));
     server.signal("-TERM");

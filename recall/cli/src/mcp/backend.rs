@@ -7,6 +7,7 @@ use harness_memory::http::{self, Client, RequestError, escape};
 use harness_memory::redact::Redactor;
 use harness_memory::{Answer, Context, Origin, RecordId, Scope};
 use harness_recall::Engine;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,17 +15,23 @@ use uuid::Uuid;
 
 use crate::serve::discovery::{self, ServeFile};
 use crate::serve::grant::Grant;
+use crate::serve::idempotency;
 use crate::serve::problem::Problem;
 use crate::serve::service::{HookSettings, Service, Writer};
 use crate::serve::tokens;
-use crate::serve::types::input::Parsed;
+use crate::serve::types::input::{Limit, Parsed};
 use crate::serve::types::{
-    ContextRequest, EpisodeRequest, ForgetRequest, Forgot, MessagesPage, MessagesQuery, NoteRequest, RecallRequest,
-    RecordView, RecordsPage, RecordsQuery, SessionsPage, SessionsQuery, StatusView, Written,
+    ContextRequest, EpisodeRequest, ForgetRequest, Forgot, IndexView, MessagesPage, MessagesQuery, NoteRequest,
+    RecallRequest, RecordQuery, RecordView, RecordsPage, RecordsQuery, SessionsPage, SessionsQuery, StatusView,
+    Written,
 };
 
 /// What records that come by this way are called as a source.
 const SOURCE: &str = "mcp";
+
+/// Where notes and episodes are written.
+const NOTES: &str = "/v1/notes";
+const EPISODES: &str = "/v1/episodes";
 
 /// Where a client's memory is.
 #[derive(Clone)]
@@ -97,6 +104,8 @@ fn problem(problem: http::Problem) -> Problem {
         code: problem.code.into(),
         detail: problem.detail,
         undo_until: problem.undo_until,
+        scope: problem.scope,
+        error: None,
     }
 }
 
@@ -172,10 +181,12 @@ impl Backend {
     }
 
     /// Names this request, so that it is done once though it may be sent to the server and then done here.
-    fn writer(&self) -> (Writer, String) {
+    fn writer(&self, path: &str, body: &impl Serialize) -> Result<(Writer, String), Problem> {
         let key = Uuid::now_v7().to_string();
         let grant = Grant { name: "own".to_owned(), ..self.grant().clone() };
-        (Writer { grant, source: SOURCE, origin: Origin::Agent, idempotency_key: Some(key.clone()) }, key)
+        let body = serde_json::to_value(body).map_err(|error| Problem::internal(&error))?;
+        let request = Some(idempotency::request(&grant, &key, &format!("POST {path}"), &body)?);
+        Ok((Writer { grant, source: SOURCE, origin: Origin::Agent, request }, key))
     }
 
     pub(crate) async fn recall(&self, mut request: RecallRequest) -> Result<Answer, Problem> {
@@ -199,8 +210,8 @@ impl Backend {
         self.check_replaced(request.about.replaces).await?;
         request.about.source = Some(SOURCE.to_owned());
         request.about.origin = Some(Origin::Agent);
-        let (writer, key) = self.writer();
-        match self.post("/v1/notes", &request, Some(&key)).await {
+        let (writer, key) = self.writer(NOTES, &request)?;
+        match self.post(NOTES, &request, Some(&key)).await {
             Some(written) => written,
             None => self.here()?.write_note(&writer, request).await,
         }
@@ -210,65 +221,72 @@ impl Backend {
         self.scope(&mut request.about.scope)?;
         self.check_replaced(request.about.replaces).await?;
         request.about.source = Some(SOURCE.to_owned());
-        let (writer, key) = self.writer();
-        match self.post("/v1/episodes", &request, Some(&key)).await {
+        let (writer, key) = self.writer(EPISODES, &request)?;
+        match self.post(EPISODES, &request, Some(&key)).await {
             Some(written) => written,
             None => self.here()?.write_episode(&writer, request).await,
         }
     }
 
-    pub(crate) async fn record(&self, id: RecordId, context: usize) -> Result<RecordView, Problem> {
-        let path =
-            if context > 0 { format!("/v1/records/{id}?context={context}") } else { format!("/v1/records/{id}") };
-        match self.get::<RecordView>(&path).await {
-            Some(Ok(view)) if !self.grant().reads.allows(&view.record.scope) => Err(Problem::no_record(id)),
-            // Whether a record of somebody else was forgotten is theirs to know, and whose it was is not said.
-            Some(Err(problem)) if problem.status == 410 && !self.grant().is_everything() => Err(Problem::no_record(id)),
-            Some(Ok(view)) => Ok(RecordView { replaced_by: self.readable(view.replaced_by).await, ..view }),
-            Some(problem) => problem,
-            None => self.here()?.record(self.grant(), id, context).await,
+    /// The record of this id, or whose id begins so, of those that this client may read.
+    pub(crate) async fn record(&self, id: &str, context: usize) -> Result<RecordView, Problem> {
+        // The server knows this client by the token for everything.
+        let mut request = RecordQuery::default();
+        self.scopes(&mut request.scope)?;
+        let mut query = scope_parameters(&request.scope);
+        if context > 0 {
+            query.push_str(&format!("&context={context}"));
+            request.context = Some(Limit(context as u32));
         }
-    }
-
-    /// The record of the server's that this is, where this client may read it.
-    async fn readable(&self, id: Option<RecordId>) -> Option<RecordId> {
-        let id = id?;
-        if self.grant().is_everything() {
-            return Some(id);
+        let query = if query.is_empty() { query } else { format!("?{}", &query[1..]) };
+        match self.get::<RecordView>(&format!("/v1/records/{}{query}", escape(id))).await {
+            Some(view) => view,
+            None => self.here()?.record(self.grant(), id, request).await,
         }
-        let view = self.get::<RecordView>(&format!("/v1/records/{id}")).await?.ok()?;
-        self.grant().reads.allows(&view.record.scope).then_some(id)
     }
 
     /// Refuses to supersede a record that this client could not forget: the server would, as it knows it by the token for
     /// everything.
     async fn check_replaced(&self, older: Option<RecordId>) -> Result<(), Problem> {
-        match older {
-            Some(older) => self.check_own(&[older]).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses records of a server's memory that this client may not read, or not write to.
-    async fn check_own(&self, ids: &[RecordId]) -> Result<(), Problem> {
-        if let Backend::Home(_) = self
-            && !self.grant().is_everything()
-        {
-            for id in ids {
-                let view = self.record(*id, 0).await?;
-                self.grant().write_scope(Some(&view.record.scope))?;
-            }
+        if let (Some(older), Backend::Home(_), false) = (older, self, self.grant().is_everything()) {
+            let view = self.record(&older.to_string(), 0).await?;
+            self.grant().write_scope(Some(&view.record.scope))?;
         }
         Ok(())
     }
 
-    pub(crate) async fn forget(&self, request: ForgetRequest) -> Result<Forgot, Problem> {
+    /// Forgets records by their ids, or the beginnings of them. Those that were forgotten before are so still.
+    pub(crate) async fn forget(&self, ids: Vec<String>) -> Result<Forgot, Problem> {
         self.grant().check_write()?;
-        self.check_own(&request.ids).await?;
-        match self.post("/v1/forget", &request, None).await {
-            Some(forgot) => forgot,
-            None => self.here()?.forget(self.grant(), request).await,
+        let mut request = ForgetRequest { ids: Vec::with_capacity(ids.len()) };
+        let mut gone: Option<Timestamp> = None;
+        // A server knows this client by the token for everything.
+        let knows_us = self.grant().is_everything() || matches!(self, Backend::Here(..));
+        for id in &ids {
+            if let (Ok(id), true) = (id.parse(), knows_us) {
+                request.ids.push(id);
+                continue;
+            }
+            match self.record(id, 0).await {
+                Ok(view) => {
+                    self.grant().write_scope(Some(&view.record.scope))?;
+                    request.ids.push(view.record.id);
+                }
+                Err(Problem { undo_until: Some(until), scope, .. }) => {
+                    scope.map_or(Ok(()), |scope| self.grant().write_scope(Some(&scope)).map(drop))?;
+                    gone = Some(gone.map_or(until, |earliest| earliest.min(until)));
+                }
+                Err(problem) => return Err(problem),
+            }
         }
+        if let (true, Some(undo_until)) = (request.ids.is_empty(), gone) {
+            return Ok(Forgot { forgotten: 0, undo_until });
+        }
+        let forgot: Forgot = match self.post("/v1/forget", &request, None).await {
+            Some(forgot) => forgot?,
+            None => self.here()?.forget(self.grant(), request).await?,
+        };
+        Ok(Forgot { undo_until: gone.map_or(forgot.undo_until, |gone| gone.min(forgot.undo_until)), ..forgot })
     }
 
     pub(crate) async fn records(&self, mut request: RecordsQuery) -> Result<RecordsPage, Problem> {
@@ -321,8 +339,11 @@ impl Backend {
             None => self.here()?.status(self.grant()).await?,
         };
         // The server counts the whole memory for the token that it knows this client by.
-        let store = status.store.filter(|_| self.grant().is_everything());
-        Ok(StatusView { store, ..status })
+        if self.grant().is_everything() {
+            return Ok(status);
+        }
+        let indexes = status.indexes.into_iter().map(IndexView::without_numbers).collect();
+        Ok(StatusView { store: None, indexes, ..status })
     }
 
     /// Whether this process opened the memory itself and wrote so much that somebody should index it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use harness_memory::Kind;
 use harness_memory::http::escape;
+use harness_recall::weights::Weights;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
     Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
@@ -200,7 +201,6 @@ impl ServerHandler for Handler {
                 return as_json(&uri, &backend.status().await.map_err(failed)?);
             }
             if let Some(id) = uri.strip_prefix(RECORD) {
-                let id = id.parse().map_err(|_| unknown())?;
                 return as_json(&uri, &backend.record(id, 0).await.map_err(failed)?);
             }
             if let Some(name) = uri.strip_prefix(SESSION) {
@@ -259,10 +259,13 @@ impl ServerHandler for Handler {
         let asked =
             ContextRequest { task: task.clone(), budget_tokens: budget, without_session, ..ContextRequest::default() };
         let known = self.backend(&context).context(asked).await.map_err(failed)?;
-        let text = if known.text.is_empty() {
-            format!("{task}\n\n(The memory knows nothing about this.)")
-        } else {
-            format!("{}\n\n{task}", known.text)
+        // A context says nothing where recall is not sure enough, or where not even one item has room.
+        let text = match known.text.as_str() {
+            "" if known.confidence < Weights::default().silence => {
+                format!("{task}\n\n(The memory knows nothing about this.)")
+            }
+            "" => format!("{task}\n\n(What the memory knows about this does not fit into budget_tokens: raise it.)"),
+            known => format!("{known}\n\n{task}"),
         };
         let message = PromptMessage::new_text(Role::User, text);
         Ok(GetPromptResult::new(vec![message]).with_description("What the memory knows about the task").into())

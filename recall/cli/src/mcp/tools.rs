@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use harness_memory::memory::HITS_OF_SESSION_MAX;
 use harness_memory::scope::Readable;
-use harness_memory::{Kind, Outcome, RecordId, Scope, marker};
+use harness_memory::{Kind, Outcome, Scope, marker};
 use harness_recall::tokens;
 use jiff::Timestamp;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
@@ -23,7 +23,7 @@ use super::render::{self, FoundRecord};
 use crate::serve::problem::Problem;
 use crate::serve::types::input::{Limit, Parsed};
 use crate::serve::types::{
-    About, EpisodeRequest, ForgetRequest, Forgot, NoteRequest, RecallRequest, SessionsQuery, ToolSaid, Written,
+    About, EpisodeRequest, Forgot, NoteRequest, RecallRequest, SessionsQuery, ToolSaid, Written,
 };
 
 /// How many tokens an answer may take when nobody says: clients warn above ten thousand.
@@ -89,9 +89,9 @@ struct SaveInput {
     /// Words to find it by.
     #[serde(default)]
     tags: Vec<String>,
-    /// The id of the record that this one supersedes, when something has changed.
+    /// The id of the record that this one supersedes, or its beginning, when something has changed.
     #[serde(default)]
-    replaces: Option<RecordId>,
+    replaces: Option<String>,
     /// Whose it is; left out, it is kept with the person.
     #[serde(default)]
     scope: Option<Parsed<Scope>>,
@@ -100,9 +100,9 @@ struct SaveInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GetInput {
-    /// The records' ids, as a search answered them.
+    /// The records' ids, as a search answered them, or their beginnings, as contexts show them.
     #[schemars(length(min = 1, max = 10))]
-    ids: Vec<RecordId>,
+    ids: Vec<String>,
     /// For a message: also this many messages before and after it.
     #[serde(default)]
     context: Option<Limit<20, 2>>,
@@ -132,9 +132,9 @@ struct Missing {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ForgetInput {
-    /// The records' ids; when one of them is not there, nothing is done.
+    /// The records' ids, or their beginnings; when one of them was never there, nothing is done.
     #[schemars(length(min = 1, max = 100))]
-    ids: Vec<RecordId>,
+    ids: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -268,7 +268,8 @@ impl Tools {
             entry::<GetInput, GetOutput>(
                 "memory_get",
                 "Show records",
-                "Show records whole, by the ids that a search answered; messages with those around them. A long text                  comes in pieces: go on with `offset`.",
+                "Show records whole, by the ids that a search answered, or their beginnings; messages with those \
+                 around them. A long text comes in pieces: go on with `offset`.",
                 reads(),
                 |backend, input| Box::pin(get(backend, input)),
             ),
@@ -370,17 +371,32 @@ async fn search(backend: &Backend, input: Value) -> Result<Told, Problem> {
     let answer = backend.recall(request).await?;
     let (hits, left_out) = render::within(&answer.hits, input.budget_tokens.get());
     let notes = answer.degraded.iter().filter(|part| part.code != "no-model").map(|part| part.hint.clone()).collect();
-    let text = match hits.as_slice() {
-        [] => "Nothing found.".to_owned(),
-        hits => hits.iter().map(render::line).collect::<Vec<_>>().join("\n\n"),
-    };
+    let text = listed(hits.iter().map(render::line).collect(), left_out, "Nothing found.");
     let recalled = !hits.is_empty();
     Told::new(&SearchOutput { hits, confidence: answer.confidence, left_out, notes }, text, recalled)
 }
 
+/// What was found, one after the other, and how much more there is that the answer has no room for; `none` where nothing
+/// was found.
+fn listed(found: Vec<String>, left_out: usize, none: &str) -> String {
+    match (found.as_slice(), left_out) {
+        ([], 0) => none.to_owned(),
+        ([], out) => format!("{out} found, and none fits into budget_tokens: raise it."),
+        (found, 0) => found.join("\n\n"),
+        (found, out) => format!("{}\n\n… {out} more left out: raise budget_tokens.", found.join("\n\n")),
+    }
+}
+
 async fn save(backend: &Backend, input: Value) -> Result<Told, Problem> {
     let input: SaveInput = parse(input)?;
-    let about = About { scope: input.scope, tags: input.tags, replaces: input.replaces, ..About::default() };
+    let replaces = match input.replaces {
+        Some(older) => match older.parse() {
+            Ok(id) => Some(id),
+            Err(_) => Some(backend.record(&older, 0).await?.record.id),
+        },
+        None => None,
+    };
+    let about = About { scope: input.scope, tags: input.tags, replaces, ..About::default() };
     let written = backend.note(NoteRequest { text: input.text, about }).await?;
     Told::new(&written, said(&written), false)
 }
@@ -405,7 +421,7 @@ async fn get(backend: &Backend, input: Value) -> Result<Told, Problem> {
     let (mut records, mut missing, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     let mut left = input.budget_tokens.get();
     for id in input.ids {
-        match backend.record(id, context).await {
+        match backend.record(&id, context).await {
             Ok(view) => {
                 let reason = match cut::within(&view, offset, left)? {
                     // Only the first one is cut: a piece of each would be none of them.
@@ -418,10 +434,11 @@ async fn get(backend: &Backend, input: Value) -> Result<Told, Problem> {
                     Err(tokens) if records.is_empty() => format!("it takes {tokens} tokens: raise budget_tokens"),
                     _ => "this answer has no room left for it: ask for it alone".to_owned(),
                 };
-                missing.push(Missing { id: id.to_string(), reason });
+                missing.push(Missing { id, reason });
             }
-            Err(problem) if matches!(problem.status, 404 | 410) => {
-                missing.push(Missing { id: id.to_string(), reason: problem.detail });
+            // One that is not understood, or not there, does not stand in the way of the others.
+            Err(problem) if matches!(problem.status, 400 | 404 | 409 | 410) => {
+                missing.push(Missing { id, reason: problem.detail });
             }
             Err(problem) => return Err(problem),
         }
@@ -433,7 +450,7 @@ async fn get(backend: &Backend, input: Value) -> Result<Told, Problem> {
 
 async fn forget(backend: &Backend, input: Value) -> Result<Told, Problem> {
     let input: ForgetInput = parse(input)?;
-    let forgot = backend.forget(ForgetRequest { ids: input.ids }).await?;
+    let forgot = backend.forget(input.ids).await?;
     let text = format!("Forgot {}. This can be undone until {}.", forgot.forgotten, forgot.undo_until);
     Told::new(&forgot, text, false)
 }
@@ -475,10 +492,7 @@ async fn sessions(backend: &Backend, input: Value) -> Result<Told, Problem> {
             (by_session(&hits, wanted), left_out)
         }
     };
-    let text = match found.as_slice() {
-        [] => "No conversation found.".to_owned(),
-        found => found.iter().map(session_text).collect::<Vec<_>>().join("\n\n"),
-    };
+    let text = listed(found.iter().map(session_text).collect(), left_out, "No conversation found.");
     let recalled = !found.is_empty();
     Told::new(&SessionsOutput { sessions: found, left_out }, text, recalled)
 }
@@ -550,6 +564,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_list_says_what_it_has_no_room_for() {
+        let found = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(listed(found(&[]), 0, "Nothing found."), "Nothing found.");
+        assert!(listed(found(&[]), 2, "Nothing found.").starts_with("2 found, and none fits into budget_tokens"));
+        assert_eq!(listed(found(&["a", "b"]), 0, ""), "a\n\nb");
+        assert!(listed(found(&["a"]), 3, "").ends_with("… 3 more left out: raise budget_tokens."));
+    }
+
+    #[test]
     fn every_tool_says_what_it_takes_and_answers_and_does() {
         let tools = Tools::new().list();
         let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
@@ -563,6 +586,7 @@ mod tests {
             assert!(tool.annotations.as_ref().unwrap().open_world_hint == Some(false));
             let text = serde_json::to_string(tool).unwrap();
             assert!(!text.contains("$ref"), "{}: a schema is whole in itself", tool.name);
+            assert!(!text.contains("  "), "{}: no blanks that nobody reads", tool.name);
             assert!(!text.contains("uint"), "{}: no format but JSON Schema's own", tool.name);
         }
         let all = serde_json::to_string(&tools).unwrap();

@@ -3,14 +3,16 @@
 use std::future::Future;
 
 use axum::body::Body;
+use axum::extract;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use futures::StreamExt;
 use harness_memory::RecordId;
+use harness_memory::sqlite::Request;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +20,7 @@ use serde_json::Value;
 
 use super::Shared;
 use super::grant::Grant;
+use super::idempotency;
 use super::limits::{BODY_BYTES_MAX, BODY_PATIENCE};
 use super::openapi::{Document, Operation};
 use super::problem::Problem;
@@ -34,21 +37,26 @@ pub(crate) struct Call<I> {
     pub(crate) name: String,
     pub(crate) input: I,
     headers: HeaderMap,
+    /// The method and the path, such as `POST /v1/notes`.
+    place: String,
+    body: Vec<u8>,
 }
 
 impl<I> Call<I> {
-    /// The record that the path names.
-    pub(crate) fn id(&self) -> Result<RecordId, Problem> {
-        Ok(self.name.parse()?)
+    /// The record that the path names, by its id or the beginning of it.
+    pub(crate) async fn id(&self) -> Result<RecordId, Problem> {
+        self.shared.service.named(&self.grant.reads, &self.name).await
     }
 
-    /// The `Idempotency-Key`, where there is one.
-    pub(crate) fn idempotency_key(&self) -> Result<Option<String>, Problem> {
+    /// The request as it is known by its `Idempotency-Key`, where it has one.
+    pub(crate) fn request(&self) -> Result<Option<Request>, Problem> {
         let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
         let is_printable = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
         let text = value.to_str().ok().filter(is_printable);
         let text = text.ok_or_else(|| Problem::bad_request("an Idempotency-Key is printable ASCII without blanks"))?;
-        Ok(Some(text.to_owned()))
+        let mut body = serde_json::from_slice(&self.body).unwrap_or_default();
+        with_whole_numbers(&mut body);
+        idempotency::request(&self.grant, text, &self.place, &body).map(Some)
     }
 }
 
@@ -114,20 +122,23 @@ impl Api {
         Fut: Future<Output = Result<Reply<O>, Problem>> + Send + 'static,
     {
         self.document.add_body::<I, O>(&method, path, operation);
-        let route =
-            move |State(shared): State<Shared>, Extension(grant): Extension<Grant>, names: Names, request: Request| {
-                let handler = handler.clone();
-                async move {
-                    let name = first(names)?;
-                    let (head, body) = request.into_parts();
-                    let bytes = read_body(&head.headers, body).await?;
-                    let input = match parse(&head.headers, &bytes) {
-                        Ok(input) => input,
-                        Err(problem) => return Err(problem),
-                    };
-                    handler(Call { shared, grant, name, input, headers: head.headers }).await
-                }
-            };
+        let route = move |State(shared): State<Shared>,
+                          Extension(grant): Extension<Grant>,
+                          names: Names,
+                          request: extract::Request| {
+            let handler = handler.clone();
+            async move {
+                let name = first(names)?;
+                let (head, body) = request.into_parts();
+                let bytes = read_body(&head.headers, body).await?;
+                let input = match parse(&head.headers, &bytes) {
+                    Ok(input) => input,
+                    Err(problem) => return Err(problem),
+                };
+                let place = format!("{} {}", head.method, head.uri.path());
+                handler(Call { shared, grant, name, input, headers: head.headers, place, body: bytes }).await
+            }
+        };
         self.add(method, path, |filter| on(filter, route))
     }
 
@@ -147,16 +158,19 @@ impl Api {
     {
         self.document.add_query::<I, O>(&method, path, operation);
         let shape = QueryShape::of::<I>();
-        let route =
-            move |State(shared): State<Shared>, Extension(grant): Extension<Grant>, names: Names, request: Request| {
-                let (handler, shape) = (handler.clone(), shape.clone());
-                async move {
-                    let name = first(names)?;
-                    let (head, _) = request.into_parts();
-                    let input = shape.read(head.uri.query().unwrap_or_default())?;
-                    handler(Call { shared, grant, name, input, headers: head.headers }).await
-                }
-            };
+        let route = move |State(shared): State<Shared>,
+                          Extension(grant): Extension<Grant>,
+                          names: Names,
+                          request: extract::Request| {
+            let (handler, shape) = (handler.clone(), shape.clone());
+            async move {
+                let name = first(names)?;
+                let (head, _) = request.into_parts();
+                let input = shape.read(head.uri.query().unwrap_or_default())?;
+                let place = format!("{} {}", head.method, head.uri.path());
+                handler(Call { shared, grant, name, input, headers: head.headers, place, body: Vec::new() }).await
+            }
+        };
         self.add(method, path, |filter| on(filter, route))
     }
 

@@ -1,6 +1,7 @@
 //! What a caller may see and change.
 
 use harness_memory::scope::Readable;
+use harness_memory::session::run_name;
 use harness_memory::{ReadSet, Scope};
 
 use super::problem::Problem;
@@ -73,19 +74,19 @@ impl Grant {
         Err(Problem::forbidden("read-only-token", "this token only reads; `harness token new` makes one that writes"))
     }
 
-    /// The name under which a run is kept. Callers choose names, and two that are bound to scopes of their own may choose
-    /// the same: theirs are told apart by the scope, and the name alone belongs to whoever may see everything.
+    /// The scope that this caller is bound to, by which its runs are told from those of others.
+    pub(crate) fn bound(&self) -> Option<Scope> {
+        if self.is_everything() { None } else { Some(self.home_scope.clone()) }
+    }
+
+    /// The name under which a run of this caller is kept.
     pub(crate) fn run(&self, name: &str) -> String {
-        if self.is_everything() { name.to_owned() } else { format!("{name}{}", self.mark()) }
+        run_name(name, self.bound().as_ref())
     }
 
     /// The name that this caller gave a run; `None` when it is not its own.
     pub(crate) fn own_run(&self, kept: &str) -> Option<String> {
-        if self.is_everything() { Some(kept.to_owned()) } else { kept.strip_suffix(&self.mark()).map(str::to_owned) }
-    }
-
-    fn mark(&self) -> String {
-        format!(" @{}", self.home_scope)
+        kept.strip_suffix(&self.run("")).map(str::to_owned)
     }
 
     /// What may be read of what was asked for.

@@ -43,6 +43,21 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// Whether this host was given by its name (`--allow-host`).
+    fn names(&self, host: &str) -> bool {
+        matches!(self, Hosts::AddressesAnd(names) if names.iter().any(|known| known.eq_ignore_ascii_case(name_of(host))))
+    }
+
+    /// The names that were given.
+    pub(crate) fn given(&self) -> &[String] {
+        match self {
+            Hosts::AddressesAnd(names) => names,
+            Hosts::Any | Hosts::Loopback => &[],
+        }
+    }
+}
+
 /// A host without its port.
 fn name_of(host: &str) -> &str {
     match host.rfind(':') {
@@ -62,7 +77,11 @@ pub(crate) async fn check(State(shared): State<Shared>, request: Request, next: 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = trace::request_span(&method, &route, request.headers());
-    let response = answer(&shared, request, next).instrument(span.clone()).await;
+    let for_openai = request.uri().path() == "/v1/embeddings";
+    let mut response = answer(&shared, request, next).instrument(span.clone()).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>().filter(|_| for_openai) {
+        response = problem.for_openai().into_response();
+    }
     let response = dressed(response);
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
@@ -150,7 +169,11 @@ fn from_here(shared: &Shared, headers: &HeaderMap, target: Option<&str>) -> Resu
         return Err(Problem::forbidden("host-not-allowed", detail));
     }
     if let Some(origin) = text(header::ORIGIN) {
-        let own = origin.strip_prefix("http://").is_some_and(|from| Some(from) == host);
+        let plain = origin.strip_prefix("http://").is_some_and(|from| Some(from) == host);
+        // Before a name that was given stands a proxy, which may speak TLS.
+        let secure = origin.strip_prefix("https://").filter(|from| shared.hosts.names(from));
+        let same = |from: &str| host.is_some_and(|host| host == from || host.strip_suffix(":443") == Some(from));
+        let own = plain || secure.is_some_and(same);
         if !own {
             return Err(Problem::forbidden("origin-not-allowed", "pages of other origins may not ask this service"));
         }
@@ -213,5 +236,6 @@ mod tests {
         }
         let open = Hosts::AddressesAnd(["memory.lan".to_owned()].into());
         assert!(open.allow("192.168.1.5:7477") && open.allow("Memory.LAN") && !open.allow("evil.example"));
+        assert!(open.names("Memory.lan:443") && !open.names("192.168.1.5") && !hosts.names("localhost"));
     }
 }

@@ -17,6 +17,7 @@ use super::grant::Grant;
 use super::openapi::Operation;
 use super::problem::Problem;
 use super::service::Model;
+use super::types::IndexView;
 
 /// Behind by so many changes, an index is not ready: what it lacks is still searched, but slowly.
 const LAG_READY_MAX: u64 = 10_000;
@@ -28,7 +29,7 @@ pub(crate) struct Ready {
     /// Whether the store answers.
     pub(crate) store: String,
     /// How far each index is behind.
-    pub(crate) indexes: Vec<super::types::IndexView>,
+    pub(crate) indexes: Vec<IndexView>,
     /// The embedding model: `none`, or its name.
     pub(crate) model: String,
     /// Why the model cannot be used, where that was seen: then recall answers by text, and the service is not ready.
@@ -71,20 +72,21 @@ pub(crate) fn add(mut api: Api) -> Api {
     .other(Method::GET, "/openapi.json", operation("openapi", "This document"), object, |filter| on(filter, openapi))
 }
 
-async fn readyz(State(shared): State<Shared>) -> Response {
+async fn readyz(State(shared): State<Shared>, Extension(grant): Extension<Grant>) -> Response {
     let asked = shared.service.blocking(|service| {
         let store = service.engine().store().head();
-        Ok((store.map_err(|error| error.to_string()), service.indexes()?, service.model()))
+        Ok((store.map_err(|error| error.to_string()), service.indexes(true)?, service.model()))
     });
     let (store, indexes, model) = match asked.await {
         Ok((store, indexes, model)) => (store, indexes, model),
         Err(problem) => (Err(problem.detail), Vec::new(), Model::default()),
     };
-    let caught_up = indexes.iter().all(|index| index.lag <= LAG_READY_MAX);
+    let caught_up = indexes.iter().all(|index| index.lag.is_none_or(|lag| lag <= LAG_READY_MAX));
+    let told = |index: IndexView| if grant.is_everything() { index } else { index.without_numbers() };
     let ready = Ready {
         ready: store.is_ok() && caught_up && model.error.is_none(),
         store: store.map_or_else(|error| error, |_| "ok".to_owned()),
-        indexes,
+        indexes: indexes.into_iter().map(told).collect(),
         model: model.name.unwrap_or_else(|| "none".to_owned()),
         model_error: model.error,
     };

@@ -118,7 +118,7 @@ impl Metrics {
         }
         out(format_args!("# HELP harness_index_lag Changes that an index is behind.\n# TYPE harness_index_lag gauge"));
         for index in indexes {
-            out(format_args!("harness_index_lag{{index=\"{}\"}} {}", index.name, index.lag));
+            out(format_args!("harness_index_lag{{index=\"{}\"}} {}", index.name, index.lag.unwrap_or_default()));
         }
         text
     }

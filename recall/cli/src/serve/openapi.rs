@@ -113,7 +113,8 @@ impl Document {
         if operation.idempotency_key {
             parameters.push(json!({
                 "name": "Idempotency-Key", "in": "header", "required": false,
-                "description": "A name for this request: sending it again under the same name adds nothing.",
+                "description": "A name for this request: sending it again under the same name within thirty days adds nothing. Another \
+                    request under the same name is refused (`idempotency-key-reused`).",
                 "schema": { "type": "string", "pattern": "^[!-~]{1,200}$" },
             }));
         }
@@ -148,7 +149,7 @@ impl Document {
                 "summary": "A learning memory for agents: keeps what happened, finds what helps, says where it knows it from.",
                 "description": "Served by `harness serve`. Every request but `/healthz` carries `Authorization: Bearer TOKEN`, \
         with the token in the file that `serve.json` names, or one made with `harness token new`. Errors are RFC 9457 problems with a \
-        stable `code`. Lists are paged with opaque cursors. Writes heed an `Idempotency-Key`.",
+        stable `code`. Lists are paged with opaque cursors, which end with the server that gave them. Writes heed an `Idempotency-Key`.",
                 "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             },
             "servers": [{ "url": "http://127.0.0.1:7477" }],
@@ -192,7 +193,11 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameter = |name: &str| {
         let schema = if path.starts_with("/v1/records/") {
-            json!({ "type": "string", "format": "uuid" })
+            json!({
+                "type": "string", "pattern": "^[0-9a-fA-F-]{8,36}$", "examples": ["01a2283d-d441-7000-8000-000000000000"],
+                "description": "The record's id, or the beginning of it, of eight hex digits or more, where one record \
+                    that the token may read begins so.",
+            })
         } else {
             json!({ "type": "string", "pattern": "^(?=[^/]*[^/\\s])[^/]{1,512}$" })
         };

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use harness_memory::RecordId;
+use harness_memory::store::Forgotten;
+use harness_memory::{RecordId, Scope};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,24 @@ pub(crate) struct Problem {
     /// For a forgotten record: until when it can be brought back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undo_until: Option<Timestamp>,
+    /// For a forgotten record: whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scope>,
+    /// The same once more for the clients of OpenAI, where those ask: they show no other part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Box<OpenAiError>>,
+}
+
+/// An error as OpenAI's clients know it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct OpenAiError {
+    /// What happened, and what to do.
+    pub(crate) message: String,
+    /// `invalid_request_error`, or `server_error` where the request is not to blame.
+    #[serde(rename = "type")]
+    pub(crate) kind: Box<str>,
+    /// The problem's `code`.
+    pub(crate) code: Cow<'static, str>,
 }
 
 /// After how many seconds to try again when the server is busy or stopping.
@@ -40,6 +59,8 @@ impl Problem {
             code: code.into(),
             detail: detail.into(),
             undo_until: None,
+            scope: None,
+            error: None,
         }
     }
 
@@ -57,9 +78,22 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "no-record", format!("there is no record {id}"))
     }
 
-    pub(crate) fn forgotten(id: RecordId, deleted_at: Timestamp, undo_until: Timestamp) -> Problem {
-        let detail = format!("record {id} was forgotten at {deleted_at}; POST /v1/records/{id}/undo brings it back");
-        Problem { undo_until: Some(undo_until), ..Problem::new(StatusCode::GONE, "forgotten", detail) }
+    pub(crate) fn forgotten(id: RecordId, facts: &Forgotten, scope: Option<Scope>) -> Problem {
+        let Forgotten { deleted_at, undo_until } = *facts;
+        // Models read this too, who have no way of their own to undo it.
+        let detail = format!(
+            "record {id} was forgotten at {deleted_at}; until {undo_until} the person can bring it back with \
+             `harness forget --undo {id}`"
+        );
+        Problem { undo_until: Some(undo_until), scope, ..Problem::new(StatusCode::GONE, "forgotten", detail) }
+    }
+
+    /// The same of one of a list, which is called so; `None` for what was no list.
+    pub(crate) fn of(self, what: Option<&str>, place: usize) -> Problem {
+        match what {
+            Some(what) => Problem { detail: format!("{what} {}: {}", place + 1, self.detail), ..self },
+            None => self,
+        }
     }
 
     /// The request cannot be done to the thing as it is.
@@ -95,6 +129,13 @@ impl Problem {
         let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         tracing::error!(said, "a request panicked");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the work ended with a panic: this is a fault")
+    }
+
+    /// The same for OpenAI's clients.
+    pub(crate) fn for_openai(self) -> Problem {
+        let kind = if self.status < 500 { "invalid_request_error" } else { "server_error" };
+        let error = OpenAiError { message: self.detail.clone(), kind: kind.into(), code: self.code.clone() };
+        Problem { error: Some(Box::new(error)), ..self }
     }
 
     pub(crate) fn http_status(&self) -> StatusCode {
@@ -147,6 +188,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let mut response = (status, [kind], body).into_response();
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {

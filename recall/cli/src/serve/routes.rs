@@ -61,7 +61,7 @@ const OF_A_LIST: &str = "Of a list all are stored in one transaction or none is,
 
 /// Who writes with this call.
 fn writer<I>(call: &Call<I>, origin: Origin) -> Result<Writer, Problem> {
-    Ok(Writer { grant: call.grant.clone(), source: "http", origin, idempotency_key: call.idempotency_key()? })
+    Ok(Writer { grant: call.grant.clone(), source: "http", origin, request: call.request()? })
 }
 
 fn one(written: Written) -> Reply<Written> {
@@ -153,10 +153,9 @@ fn records(api: Api) -> Api {
         Method::GET,
         "/v1/records/{id}",
         Operation::new("getRecord", RECORDS, "One record, and for a message those around it")
-            .more("One that was forgotten is answered with 410 and until when it can be brought back."),
+            .more("One that was forgotten is answered with 410 and until when it can be brought back: `POST /v1/records/{id}/undo`."),
         async |call: Call<RecordQuery>| -> Result<Reply<RecordView>, Problem> {
-            let context = call.input.context.map_or(0, |context| context.get());
-            call.shared.service.record(&call.grant, call.id()?, context).await.map(Reply::ok)
+            call.shared.service.record(&call.grant, &call.name, call.input).await.map(Reply::ok)
         },
     )
     .query(
@@ -164,7 +163,7 @@ fn records(api: Api) -> Api {
         "/v1/records/{id}/versions",
         Operation::new("listVersions", RECORDS, "What a record said before, and what replaced it"),
         async |call: Call<Nothing>| -> Result<Reply<Versions>, Problem> {
-            call.shared.service.versions(&call.grant, call.id()?).await.map(Reply::ok)
+            call.shared.service.versions(&call.grant, call.id().await?).await.map(Reply::ok)
         },
     )
     .query(
@@ -172,7 +171,7 @@ fn records(api: Api) -> Api {
         "/v1/records/{id}/exposures",
         Operation::new("listExposures", RECORDS, "The runs that a record was given to, and how they ended"),
         async |call: Call<Nothing>| -> Result<Reply<RecordExposures>, Problem> {
-            call.shared.service.exposures(&call.grant, call.id()?).await.map(Reply::ok)
+            call.shared.service.exposures(&call.grant, call.id().await?).await.map(Reply::ok)
         },
     )
     .body(
@@ -182,7 +181,7 @@ fn records(api: Api) -> Api {
             .more("A note's new text is a new record that replaces the old one, and is answered.")
             .idempotent(),
         async |call: Call<PatchRequest>| -> Result<Reply<RecordView>, Problem> {
-            let (id, writer) = (call.id()?, writer(&call, Origin::User)?);
+            let (id, writer) = (call.id().await?, writer(&call, Origin::User)?);
             call.shared.service.change(&writer, id, call.input).await.map(Reply::ok)
         },
     )
@@ -193,7 +192,7 @@ fn records(api: Api) -> Api {
             "It can be brought back until `undo_until`. One that was forgotten before stays so: `forgotten` is 0.",
         ),
         async |call: Call<Nothing>| -> Result<Reply<Forgot>, Problem> {
-            call.shared.service.forget_one(&call.grant, call.id()?).await.map(Reply::ok)
+            call.shared.service.forget_one(&call.grant, call.id().await?).await.map(Reply::ok)
         },
     )
     .body(
@@ -201,13 +200,16 @@ fn records(api: Api) -> Api {
         "/v1/records/{id}/undo",
         Operation::new("undoForget", RECORDS, "Bring a forgotten record back"),
         async |call: Call<Nothing>| -> Result<Reply<RecordView>, Problem> {
-            call.shared.service.undo(&call.grant, call.id()?).await.map(Reply::ok)
+            call.shared.service.undo(&call.grant, call.id().await?).await.map(Reply::ok)
         },
     )
     .body(
         Method::POST,
         "/v1/forget",
-        Operation::new("forgetRecords", RECORDS, "Forget several records, all or none"),
+        Operation::new("forgetRecords", RECORDS, "Forget several records, all or none").more(
+            "Those that were forgotten before stay so: `undo_until` is then the earliest time until which all can be \
+             brought back.",
+        ),
         async |call: Call<ForgetRequest>| -> Result<Reply<Forgot>, Problem> {
             call.shared.service.forget(&call.grant, call.input).await.map(Reply::ok)
         },

@@ -280,3 +280,116 @@ fn runs_and_repeated_writes_of_two_tenants_are_two() {
         assert!(!fs::read_to_string(file.path()).unwrap_or_default().contains("secretof"));
     }
 }
+
+/// What a call of this token answers, where it succeeds.
+fn good(web: &Web, token: &str, method: Method, path: &str, body: Option<&Value>) -> Value {
+    let (status, said) = web.call(token, method, path, body);
+    assert!((200..300).contains(&status), "{path}: {status} {said}");
+    serde_json::from_str(&said).unwrap()
+}
+
+fn token_of(home: &Home, scope: &str) -> String {
+    let token: Value = serde_json::from_str(&home.run(&["--json", "token", "new", "--scope", scope])).unwrap();
+    token["token"].as_str().unwrap().to_owned()
+}
+
+/// The runs that a record was given to, as the token for everything sees them: name, outcome and reason.
+fn runs_of(web: &Web, id: &str) -> Vec<(String, Value, Value)> {
+    let (_, said) = web.own(Method::GET, &format!("/v1/records/{id}/exposures"), None);
+    let view: Value = serde_json::from_str(&said).unwrap();
+    let runs = view["exposures"].as_array().unwrap().iter();
+    runs.map(|run| (run["run"].as_str().unwrap().to_owned(), run["outcome"].clone(), run["reason"].clone())).collect()
+}
+
+#[test]
+fn an_episode_of_a_tenant_ends_no_run_but_its_own() {
+    let web = Web::start(Home::new());
+    let home = web.server.home.clone();
+    let (own, ana, eve) = (web.server.token.clone(), token_of(&home, "ana"), token_of(&home, "eve"));
+    let note = good(&web, &ana, Method::POST, "/v1/notes", Some(&json!({ "text": "the deploy needs the VPN" })));
+    let id = note["id"].as_str().unwrap();
+    let success = json!({ "outcome": "success", "reason": "tests pass" });
+    for (token, run) in [(&own, "ci-0"), (&ana, "ci-0")] {
+        good(&web, token, Method::POST, "/v1/exposures", Some(&json!({ "run": run, "records": [id] })));
+        good(&web, token, Method::POST, &format!("/v1/runs/{run}/outcome"), Some(&success));
+    }
+    let before = runs_of(&web, id);
+    assert_eq!(before.len(), 2, "{before:?}");
+    let failed = |session: &str| json!({ "situation": "x", "outcome": "failure", "session": session, "reason": "no" });
+    for session in ["ci-0", "ci-0 @ana", "ci-0 @eve"] {
+        let episode = good(&web, &eve, Method::POST, "/v1/episodes", Some(&failed(session)));
+        let path = format!("/v1/records/{}", episode["id"].as_str().unwrap());
+        good(&web, &eve, Method::PATCH, &path, Some(&json!({ "outcome": "failure", "reason": "still no" })));
+        let whole = json!({ "kind": "episode", "situation": "y", "outcome": "failure", "outcome_said": true,
+            "session": session });
+        good(&web, &eve, Method::POST, "/v1/records", Some(&whole));
+        assert_eq!(runs_of(&web, id), before, "{session}");
+        // Whoever sees everything speaks of the run of whoever began the session.
+        good(&web, &own, Method::PATCH, &path, Some(&json!({ "outcome": "failure" })));
+        assert_eq!(runs_of(&web, id), before, "{session}");
+    }
+    // Its own it ends, whoever it is.
+    for (token, run, kept) in [(&ana, "sess-9", "sess-9 @ana"), (&own, "sess-8", "sess-8")] {
+        good(&web, token, Method::POST, "/v1/exposures", Some(&json!({ "run": run, "records": [id] })));
+        good(&web, token, Method::POST, "/v1/episodes", Some(&failed(run)));
+        assert!(runs_of(&web, id).contains(&(kept.to_owned(), "failure".into(), "no".into())), "{run}");
+    }
+    let (_, said) = web.call(&ana, Method::GET, &format!("/v1/records/{id}/exposures"), None);
+    let view: Value = serde_json::from_str(&said).unwrap();
+    let run = view["exposures"].as_array().unwrap().iter().find(|run| run["run"] == "sess-9").unwrap();
+    assert_eq!(run["outcome"], "failure");
+}
+
+#[test]
+fn a_session_of_a_tenant_that_is_gone_takes_no_words_but_its_own() {
+    let web = Web::start(Home::new());
+    let home = web.server.home.clone();
+    let (own, ana, eve) = (web.server.token.clone(), token_of(&home, "ana"), token_of(&home, "eve"));
+    let note = good(&web, &ana, Method::POST, "/v1/notes", Some(&json!({ "text": "the deploy needs the VPN" })));
+    let id = note["id"].as_str().unwrap();
+    let spoken = good(&web, &eve, Method::POST, "/v1/notes", Some(&json!({ "text": "eve knows" })));
+    let eves = spoken["id"].as_str().unwrap();
+    let words = |query: &str| {
+        let raw = home.run(&["export", "-"]);
+        raw.lines().any(|line| line.contains(query))
+    };
+    for (token, given, name) in [(&own, id, "own"), (&ana, id, "ana"), (&eve, eves, "eve")] {
+        let exposure = json!({ "run": "vic-1", "records": [given], "query": format!("{name}-query") });
+        good(&web, token, Method::POST, "/v1/exposures", Some(&exposure));
+        let outcome = json!({ "outcome": "success", "reason": format!("{name}-reason") });
+        good(&web, token, Method::POST, "/v1/runs/vic-1/outcome", Some(&outcome));
+    }
+    for (text, session) in [("e", "vic-1"), ("f", "vic-1 @ana")] {
+        let soon = json!({ "text": text, "session": session, "expires_at": "2020-01-01T00:00:00Z" });
+        good(&web, &eve, Method::POST, "/v1/notes", Some(&soon));
+    }
+    home.run(&["forget", "--due"]);
+    for kept in ["own-query", "own-reason", "ana-query", "ana-reason"] {
+        assert!(words(kept), "{kept} is gone");
+    }
+    for gone in ["eve-query", "eve-reason"] {
+        assert!(!words(gone), "{gone} is there");
+    }
+}
+
+#[test]
+fn numbers_of_the_whole_memory_are_told_to_whoever_may_see_it() {
+    let web = Web::start(filled());
+    let home = web.server.home.clone();
+    home.run(&["index", "follow", "--idle", "0"]);
+    let (own, eve) = (web.server.token.clone(), token_of(&home, "eve"));
+    let health = json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/read",
+        "params": { "uri": "harness://health" } });
+    for (token, everything) in [(&own, true), (&eve, false)] {
+        for path in ["/v1/status", "/readyz"] {
+            let said = good(&web, token, Method::GET, path, None);
+            let index = &said["indexes"][0];
+            assert_eq!((index["state"].is_string(), index["documents"].is_u64()), (true, everything), "{path}: {said}");
+            assert_eq!((index["lag"].is_u64(), index["bytes"].is_u64()), (everything, everything), "{path}: {said}");
+        }
+        let (_, said) = web.call(token, Method::POST, "/mcp", Some(&health));
+        assert_eq!(said.contains("documents"), everything, "{said}");
+        let answer = good(&web, token, Method::POST, "/v1/recall", Some(&json!({ "query": "deploy" })));
+        assert_eq!(answer["lag"].as_object().is_some_and(|lag| !lag.is_empty()), everything, "{answer}");
+    }
+}

@@ -93,11 +93,33 @@ try {
   await page.keyboard.press("2");
   await page.waitForSelector(".timeline .entry");
   await shot(page, "light-sessions");
+  assert.match(await page.title(), /^Sessions · harness$/);
+  // The link to the content goes there, and stays on the page.
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.locator(".skip").focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  assert.match(page.url(), /#\/sessions$/);
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await page.waitForSelector(".talk .turn");
   assert.ok(await page.locator(".turn details.tool:not([open])").count() > 0, "tool calls are folded");
   await shot(page, "light-session");
+  assert.doesNotMatch(await page.title(), /^harness$/);
+  // Its turns are pinned, forgotten and brought back by the keys that are listed.
+  await page.keyboard.press("j");
+  const said = await held();
+  await page.keyboard.press("p");
+  await page.waitForSelector(".turn .badge.pin");
+  await holds(said);
+  await page.keyboard.press("p");
+  await page.waitForSelector(".turn .badge.pin", { state: "detached" });
+  await holds(said);
+  const turns = await page.locator(".turn").count();
+  await page.keyboard.press("f");
+  await page.waitForFunction((count) => document.querySelectorAll(".turn").length < count, turns);
+  await page.keyboard.press("u");
+  await page.waitForFunction((count) => document.querySelectorAll(".turn").length === count, turns);
 
   // An episode: situation, tools, outcome, provenance, and the runs that it was given to.
   await page.keyboard.press("3");
@@ -127,6 +149,11 @@ try {
     const wide = await phone.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `${name} is ${wide} pixels wider than a phone`);
     await shot(phone.page, `dark-phone-${name}`);
+    if (name === "search") {
+      // Reasons are in the language of the page; what matched is the text's own.
+      await phone.page.locator(".why summary").first().click();
+      assert.doesNotMatch(await phone.page.locator(".why[open] td:last-child").allInnerTexts().then((all) => all.join()), /it is|session has|days old/);
+    }
   }
   assert.deepEqual(errors, []);
   console.log("viewer: ok");

@@ -1,7 +1,9 @@
 //! New versions, tags, pins, outcomes; forgetting and bringing back.
 
-use harness_memory::store::Patch;
-use harness_memory::{Body, Lookup, Note, Outcome, ReadSet, Record, RecordId, Store, Stored};
+use harness_memory::sqlite::Request;
+use harness_memory::store::{Forgotten, Patch};
+use harness_memory::{Body, Lookup, Note, Outcome, ReadSet, Record, RecordId, Store};
+use jiff::Timestamp;
 
 use super::{Service, Writer};
 use crate::serve::grant::Grant;
@@ -25,6 +27,11 @@ fn relabelled(
     }
 }
 
+/// The one record of a request that writes one.
+fn only(ids: &[RecordId]) -> Result<RecordId, Problem> {
+    ids.first().copied().ok_or_else(|| Problem::refused("nothing was written"))
+}
+
 impl Service {
     /// Changes a record; a note's new text is a new record that replaces it, and that one is answered.
     pub(crate) async fn change(
@@ -35,7 +42,8 @@ impl Service {
     ) -> Result<RecordView, Problem> {
         writer.grant.check_write()?;
         let PatchRequest { text, tags, pinned, outcome, reason, trust, expires_at } = request;
-        let patch = Patch { tags, pinned, trust, expires_at: expires_at.map(|time| Some(time.0)), outcome: None };
+        let expires_at = expires_at.map(|time| time.map(|time| time.0));
+        let patch = Patch { tags, pinned, trust, expires_at, ..Patch::default() };
         let nothing = patch.tags.is_none()
             && patch.pinned.is_none()
             && patch.trust.is_none()
@@ -45,33 +53,36 @@ impl Service {
         if nothing && text.is_none() {
             return Err(Problem::bad_request("say what to change: text, tags, pinned, outcome, trust or expires_at"));
         }
-        let (grant, key) = (writer.grant.clone(), writer.key(None)?);
+        let (grant, request) = (writer.grant.clone(), writer.request.filter(|_| text.is_some()));
         self.blocking(move |service| {
             let _entered = memory_span!("update_memory").entered();
+            // What was done before was done, whatever became of the older text since.
+            if let Some(ids) = service.before(request.as_ref())? {
+                return service.view(only(&ids)?, &grant.reads, 0);
+            }
             let record = service.writable(id, &grant)?;
-            let patch = Patch { outcome: relabelled(&record, outcome, reason)?, ..patch };
+            let patch = Patch { outcome: relabelled(&record, outcome, reason)?, bound: grant.bound(), ..patch };
             // Either way one transaction: what is refused changes nothing.
             let id = match text {
                 None => {
                     service.engine().store().update(id, patch)?;
                     id
                 }
-                Some(text) => service.new_version(record, text.trim(), patch, key, &grant.reads)?,
+                Some(text) => service.new_version(record, text.trim(), patch, request, &grant)?,
             };
             service.view(id, &grant.reads, 0)
         })
         .await
     }
 
-    /// A note of another text in the place of this one, with what else was to change of it; the same again under the
-    /// same key is the same note.
+    /// A note of another text in the place of this one, with what else was to change of it.
     fn new_version(
         &self,
         record: Record,
         text: &str,
         patch: Patch,
-        key: Option<String>,
-        reads: &ReadSet,
+        request: Option<Request>,
+        grant: &Grant,
     ) -> Result<RecordId, Problem> {
         if !matches!(record.body, Body::Note(_)) {
             let detail = format!("record {} is a {}: only a note's text can be corrected", record.id, record.kind());
@@ -81,30 +92,27 @@ impl Service {
         let next = Record {
             trust: patch.trust.unwrap_or(record.trust),
             session: record.session,
-            key,
             expires_at: patch.expires_at.unwrap_or(record.expires_at),
             pinned: patch.pinned.unwrap_or(record.pinned),
             tags: patch.tags.unwrap_or(record.tags),
             replaces: Some(older),
             ..Record::new(record.scope, record.source, record.origin, Note::new(text))
         };
-        let cleaned = self.admit(next)?;
-        if let Some(newer) = self.successor(older, reads)? {
-            let known = self.engine().store().get(&[newer])?.pop().and_then(Lookup::found);
-            // Compared as it would be stored.
-            let next = cleaned.record.record();
-            let same = |known: Stored| known.record.key == next.key && known.record.text() == next.text();
-            if next.key.is_some() && known.is_some_and(same) {
-                return Ok(newer);
+        let cleaned = self.admit(next, grant.bound())?;
+        if let Some(newer) = self.successor(older, &grant.reads)? {
+            // The same request may have come twice at once.
+            if let Some(ids) = self.before(request.as_ref())? {
+                return only(&ids);
             }
             let detail = format!("record {older} was replaced by {newer} already: correct that one");
             return Err(Problem::conflict("replaced", detail));
         }
-        let written = self.put(vec![cleaned])?.pop();
-        written.map(|written| written.id).ok_or_else(|| Problem::refused("nothing was written"))
+        let written: Vec<RecordId> = self.put(request, Vec::new(), vec![cleaned])?.iter().map(|one| one.id).collect();
+        only(&written)
     }
 
-    /// Forgets records, all or none.
+    /// Forgets records, all or none. Those that were forgotten before are so still; all can be brought back until the time
+    /// that is answered.
     pub(crate) async fn forget(&self, grant: &Grant, request: ForgetRequest) -> Result<Forgot, Problem> {
         grant.check_write()?;
         if request.ids.is_empty() || request.ids.len() > harness_memory::store::PUT_RECORDS_MAX {
@@ -114,6 +122,7 @@ impl Service {
         self.blocking(move |service| {
             let _entered = memory_span!("delete_memory").entered();
             let store = service.engine().store();
+            let mut undo_until: Option<Timestamp> = None;
             for (id, lookup) in request.ids.iter().zip(store.get(&request.ids)?) {
                 match lookup {
                     Lookup::Found(stored) if grant.writes.allows(&stored.record.scope) => {}
@@ -121,12 +130,25 @@ impl Service {
                         let detail = format!("this token does not write to {}", stored.record.scope);
                         return Err(Problem::forbidden("scope-not-allowed", detail));
                     }
-                    Lookup::Forgotten(_) if grant.is_everything() => {}
+                    Lookup::Forgotten(Forgotten { undo_until: stored, .. })
+                        if grant.is_everything() || service.forgotten_scope_allowed(*id, &grant.writes)? =>
+                    {
+                        undo_until = Some(undo_until.map_or(stored, |earliest| earliest.min(stored)));
+                    }
+                    Lookup::Damaged { row, reason, .. } if grant.is_everything() => {
+                        let damaged = harness_memory::Error::Damaged { row: row.0, id: Some(*id), reason };
+                        return Err(damaged.into());
+                    }
                     _ => return Err(Problem::no_record(*id)),
                 }
             }
-            let undo_until = service.undo_until();
-            let forgotten = store.forget(&request.ids, undo_until)?;
+            let new = service.undo_until();
+            let forgotten = store.forget(&request.ids, new)?;
+            let undo_until = match undo_until {
+                Some(stored) if forgotten == 0 => stored,
+                Some(stored) => stored.min(new),
+                None => new,
+            };
             Ok(Forgot { forgotten, undo_until })
         })
         .await
@@ -134,14 +156,7 @@ impl Service {
 
     /// Forgets one record. One that was forgotten before is so still, and can be brought back as long as was said then.
     pub(crate) async fn forget_one(&self, grant: &Grant, id: RecordId) -> Result<Forgot, Problem> {
-        grant.check_write()?;
-        let reads = grant.reads.clone();
-        let seen = self.blocking(move |service| service.visible(id, &reads)).await;
-        match seen {
-            Ok(_) => self.forget(grant, ForgetRequest { ids: vec![id] }).await,
-            Err(Problem { undo_until: Some(undo_until), .. }) => Ok(Forgot { forgotten: 0, undo_until }),
-            Err(problem) => Err(problem),
-        }
+        self.forget(grant, ForgetRequest { ids: vec![id] }).await
     }
 
     /// Brings a forgotten record back.

@@ -1,19 +1,29 @@
 //! Lists of records, and one record with what stands beside it.
 
+use axum::http::StatusCode;
+use harness_memory::id::IdPrefix;
 use harness_memory::store::{Filter, Order as StoreOrder, Row};
-use harness_memory::{Body, Kind, Lookup, ReadSet, Record, RecordId, Store, Stored};
+use harness_memory::{Body, Kind, Lookup, ReadSet, Record, RecordId, Scope, Store, Stored};
 
 use super::Service;
 use crate::serve::cursor::Cursor;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
-use crate::serve::types::{EpisodesQuery, Order, RecordView, RecordsPage, RecordsQuery, Versions};
+use crate::serve::types::input::Limit;
+use crate::serve::types::{EpisodesQuery, Order, RecordQuery, RecordView, RecordsPage, RecordsQuery, Versions};
 
 /// The most versions of one note that are followed, in each direction.
 const VERSIONS_MAX: usize = 200;
 
 /// How many episodes are looked at for a page of those that ended in one way.
 const EPISODES_SCANNED_MAX: usize = 5_000;
+
+/// The shortest beginning of an id that names a record: shorter ones name hours.
+const ID_DIGITS_MIN: usize = 8;
+
+/// Ids are looked through so many at a time, so often: an import makes thousands within the time that a beginning names.
+const ID_PAGE: usize = 1_000;
+const ID_PAGES_MAX: usize = 50;
 
 /// A condition that the store cannot check, with its name.
 type Only<'a> = (&'a str, &'a dyn Fn(&Record) -> bool);
@@ -114,8 +124,10 @@ impl Service {
     }
 
     /// One record.
-    pub(crate) async fn record(&self, grant: &Grant, id: RecordId, context: usize) -> Result<RecordView, Problem> {
-        let reads = grant.reads.clone();
+    pub(crate) async fn record(&self, grant: &Grant, id: &str, request: RecordQuery) -> Result<RecordView, Problem> {
+        let scopes: Vec<_> = request.scope.iter().map(|scope| scope.0.clone()).collect();
+        let (reads, context) = (grant.narrowed(&scopes), request.context.map_or(0, Limit::get));
+        let id = self.named(&reads, id).await?;
         self.blocking(move |service| {
             let _entered = memory_span!("get_memory").entered();
             service.view(id, &reads, context)
@@ -166,9 +178,11 @@ impl Service {
         match lookup {
             Lookup::Found(stored) if reads.allows(&stored.record.scope) => Ok(*stored),
             // Whether a record of somebody else was forgotten is theirs to know.
-            Lookup::Forgotten(facts) if self.may_know(id, reads)? => {
-                Err(Problem::forgotten(id, facts.deleted_at, facts.undo_until))
-            }
+            Lookup::Forgotten(facts) => match self.scope_of(id)? {
+                Some(scope) if reads.allows(&scope) => Err(Problem::forgotten(id, &facts, Some(scope))),
+                None if reads.is_everything() => Err(Problem::forgotten(id, &facts, None)),
+                _ => Err(Problem::no_record(id)),
+            },
             Lookup::Damaged { row, reason, .. } if reads.is_everything() => {
                 Err(harness_memory::Error::Damaged { row: row.0, id: Some(id), reason }.into())
             }
@@ -176,12 +190,47 @@ impl Service {
         }
     }
 
-    fn may_know(&self, id: RecordId, reads: &ReadSet) -> Result<bool, Problem> {
-        if reads.is_everything() {
-            return Ok(true);
+    fn scope_of(&self, id: RecordId) -> Result<Option<Scope>, Problem> {
+        Ok(self.engine().store().names_of(&[id])?.pop().flatten().map(|name| name.scope))
+    }
+
+    /// The record of this id, or the one whose id begins so; what may not be read is not looked at.
+    pub(crate) async fn named(&self, reads: &ReadSet, text: &str) -> Result<RecordId, Problem> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
         }
-        let name = self.engine().store().names_of(&[id])?.pop().flatten();
-        Ok(name.is_some_and(|name| reads.allows(&name.scope)))
+        let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        let prefix = text.parse::<IdPrefix>().ok().filter(|_| digits >= ID_DIGITS_MIN).ok_or_else(|| {
+            let shown: String = text.chars().take(64).collect();
+            let detail = format!("{shown:?} is no id, nor the beginning of one: at least {ID_DIGITS_MIN} hex digits");
+            Problem::bad_request(detail)
+        })?;
+        let (reads, text) = (reads.clone(), text.to_owned());
+        self.blocking(move |service| service.one_that_begins(prefix, &text, &reads)).await
+    }
+
+    fn one_that_begins(&self, prefix: IdPrefix, text: &str, reads: &ReadSet) -> Result<RecordId, Problem> {
+        let store = self.engine().store();
+        let mut found: Vec<RecordId> = Vec::new();
+        let mut rest = prefix;
+        for _ in 0..ID_PAGES_MAX {
+            let page = store.find(rest, ID_PAGE)?;
+            let names = store.names_of(&page)?.into_iter().flatten();
+            found.extend(names.filter(|name| reads.allows(&name.scope)).map(|name| name.id));
+            if found.len() > 1 {
+                let detail = format!("{text} is the beginning of several ids: give more of it");
+                return Err(Problem::conflict("ambiguous-id", detail));
+            }
+            match page.last() {
+                Some(last) if page.len() == ID_PAGE && *last < prefix.last => {
+                    let next = u128::from_be_bytes(*last.as_bytes()).saturating_add(1);
+                    rest.first = RecordId::from_bytes(next.to_be_bytes());
+                }
+                _ => break,
+            }
+        }
+        let missing = || Problem::new(StatusCode::NOT_FOUND, "no-record", format!("no record's id begins with {text}"));
+        found.pop().ok_or_else(missing)
     }
 
     /// The live record that replaces this one, where it may be read: what is in another's scope is not told of.

@@ -46,7 +46,7 @@ impl Service {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 user: service.user().to_string(),
                 store,
-                indexes: service.indexes()?,
+                indexes: service.indexes(everything)?,
                 follower: service.engine().follower(),
                 model: model.name,
                 model_error: model.error,
@@ -56,18 +56,16 @@ impl Service {
         .await
     }
 
-    /// What the indexes say of themselves.
-    pub(crate) fn indexes(&self) -> Result<Vec<IndexView>, Problem> {
-        let status = self.engine().index_status()?.into_iter();
-        Ok(status
-            .map(|index| IndexView {
-                name: index.name.to_owned(),
-                lag: index.lag,
-                documents: index.documents,
-                bytes: index.bytes,
-                state: index.state,
-            })
-            .collect())
+    /// What the indexes say of themselves: their numbers count everybody's records, and are for who may see everything.
+    pub(crate) fn indexes(&self, everything: bool) -> Result<Vec<IndexView>, Problem> {
+        let status = self.engine().index_status()?.into_iter().map(|index| IndexView {
+            name: index.name.to_owned(),
+            lag: Some(index.lag),
+            documents: Some(index.documents),
+            bytes: Some(index.bytes),
+            state: index.state,
+        });
+        Ok(if everything { status.collect() } else { status.map(IndexView::without_numbers).collect() })
     }
 
     /// The model in use, and why it cannot be used where that is known. Nothing is loaded for this that this process

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness_memory::intake::Admission;
-use harness_memory::sqlite::{Became, Carry, CarryIn};
+use harness_memory::sqlite::{Carry, Once, Request};
 use harness_memory::store::{Filter, Order};
 use harness_memory::{
     Admitted, Body, Kind, Lookup, Message, MessageForm, Note, Origin, ReadSet, Record, RecordId, Scope, Session, Store,
@@ -19,19 +19,19 @@ use crate::serve::types::{
     RecordRequest, SessionMessages, Several, Whole, Written,
 };
 
-/// What the keys of records begin with that come from an `Idempotency-Key`.
-const IDEMPOTENCY: &str = "idempotency";
+/// What one of a list is called in what is said of it.
+const NUMBER: &str = "number";
+
+/// The same of the messages of a session.
+const MESSAGE: &str = "message";
 
 /// The longest name of a source or key, in characters.
 const NAME_MAX: usize = 512;
 
-/// The longest `Idempotency-Key`, in bytes: a UUID, or a name of that order.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 200;
-
 /// What it is called that a key names a second request.
 const KEY_REUSED: &str = "idempotency-key-reused";
 
-/// Who writes, by which way, and under which `Idempotency-Key`.
+/// Who writes, by which way, and by which request where it has a name (`Idempotency-Key`).
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     pub(crate) grant: Grant,
@@ -39,40 +39,22 @@ pub(crate) struct Writer {
     pub(crate) source: &'static str,
     /// Who said it, when it does not say.
     pub(crate) origin: Origin,
-    pub(crate) idempotency_key: Option<String>,
+    pub(crate) request: Option<Request>,
 }
 
 impl Writer {
-    /// The key under which a record of this request is stored when it names none itself.
-    ///
-    /// The store adds no second record of one provenance, so that a repeated request finds the first one's
-    /// record however much time, and however many crashes, lie between.
-    pub(super) fn key(&self, place: Option<usize>) -> Result<Option<String>, Problem> {
-        let Some(key) = &self.idempotency_key else { return Ok(None) };
-        if key.trim().is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            let detail = format!("an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
-            return Err(Problem::bad_request(detail));
-        }
-        let place = place.map(|place| format!("#{place}")).unwrap_or_default();
-        Ok(Some(format!("{IDEMPOTENCY} {} {key}{place}", self.grant.name)))
-    }
-
     /// A record of this body, as far as the request says what it is.
-    fn record(&self, about: About, body: impl Into<Body>, place: Option<usize>) -> Result<Record, Problem> {
+    fn record(&self, about: About, body: impl Into<Body>) -> Result<Record, Problem> {
         let scope = self.grant.write_scope(about.scope.as_ref().map(|scope| &scope.0))?;
         check_name("source", about.source.as_deref())?;
         check_name("key", about.key.as_deref())?;
         let origin = about.origin.unwrap_or(self.origin);
         let source = about.source.unwrap_or_else(|| self.source.to_owned());
         let trust = about.trust.unwrap_or(if origin == Origin::User { Trust::Trusted } else { Trust::Plain });
-        let key = match about.key {
-            Some(key) => Some(key),
-            None => self.key(place)?,
-        };
         Ok(Record {
             trust,
             session: about.session,
-            key,
+            key: about.key,
             created_at: about.created_at.map_or_else(now, |time| time.0),
             expires_at: about.expires_at.map(|time| time.0),
             pinned: about.pinned,
@@ -127,15 +109,15 @@ impl Service {
         let mut records = Vec::with_capacity(list.len());
         for (place, one) in list.into_iter().enumerate() {
             let (about, body) = parts(one);
-            records.push(writer.record(about, body, listed.then_some(place))?);
+            records.push(writer.record(about, body).map_err(|problem| problem.of(listed.then_some(NUMBER), place))?);
         }
-        let written = self.write_all(writer, records).await?;
+        let written = self.write_all(writer, records, listed).await?;
         if listed { Ok(Several::Many(written)) } else { first(written).map(Several::One) }
     }
 
     pub(crate) async fn write_record(&self, writer: &Writer, request: RecordRequest) -> Result<Written, Problem> {
         fn record(writer: &Writer, whole: Whole<impl Into<Body>>) -> Result<Record, Problem> {
-            let record = writer.record(whole.about, whole.body, None)?;
+            let record = writer.record(whole.about, whole.body)?;
             Ok(Record { id: whole.id.unwrap_or(record.id), ..record })
         }
         if let RecordRequest::Message(whole) = &request {
@@ -169,26 +151,25 @@ impl Service {
             return Err(Problem::bad_request("the session's id is empty"));
         }
         check_name("source", request.source.as_deref())?;
-        for message in &request.messages {
-            check_name("key", message.key.as_deref())?;
-            check_position(message.position.unwrap_or_default())?;
+        for (place, message) in request.messages.iter().enumerate() {
+            check_name("key", message.key.as_deref())
+                .and_then(|()| check_position(message.position.unwrap_or_default()))
+                .map_err(|problem| problem.of(Some(MESSAGE), place))?;
         }
         let scope = writer.grant.write_scope(request.scope.as_ref().map(|scope| &scope.0))?;
         let source = request.source.unwrap_or_else(|| writer.source.to_owned());
-        let mut keys = Vec::with_capacity(request.messages.len());
-        for place in 0..request.messages.len() {
-            keys.push(writer.key(Some(place))?);
-        }
+        let bound = writer.grant.bound();
         let known = Session {
             title: request.title,
             project: request.project,
             directory: request.directory,
+            bound,
             ..Session::new(source, session, scope)
         };
-        let (messages, source) = (request.messages, writer.source);
+        let (messages, source, request) = (request.messages, writer.source, writer.request);
         let written = self.blocking(move |service| {
             let _entered = writing(source).entered();
-            service.put_messages(known, messages, keys)
+            service.put_messages(known, messages, request)
         });
         written.await
     }
@@ -197,11 +178,11 @@ impl Service {
         &self,
         mut session: Session,
         messages: Vec<MessageRequest>,
-        keys: Vec<Option<String>>,
+        request: Option<Request>,
     ) -> Result<MessagesWritten, Problem> {
         let mut next = self.next_position(&session)?;
         let mut records = Vec::with_capacity(messages.len());
-        for (message, key) in messages.into_iter().zip(keys) {
+        for message in messages {
             let position = message.position.unwrap_or(next);
             next = position.saturating_add(1);
             let origin = match message.role {
@@ -219,19 +200,16 @@ impl Service {
             };
             records.push(Record {
                 session: Some(session.id.clone()),
-                key: message.key.or(key),
+                key: message.key,
                 created_at: message.created_at.map_or_else(now, |time| time.0),
                 ..Record::new(session.scope.clone(), session.source.clone(), origin, body)
             });
         }
         session.started_at = records.iter().map(|record| record.created_at).min();
         session.ended_at = records.iter().map(|record| record.created_at).max();
-        let name = session.id.clone();
-        // Checked before the session is made: a refused message leaves nothing behind.
-        let admitted = records.into_iter().map(|record| self.admit(record)).collect::<Result<Vec<_>, _>>()?;
-        self.check_keys(&admitted)?;
-        self.engine().store().put_session(session)?;
-        Ok(MessagesWritten { session: name, messages: self.put_checked(admitted)? })
+        let (name, bound) = (session.id.clone(), session.bound.clone());
+        let cleaned = self.admit_all(records, bound.as_ref(), Some(MESSAGE))?;
+        Ok(MessagesWritten { session: name, messages: self.put(request, vec![session], cleaned)? })
     }
 
     /// The place behind the last message of a session.
@@ -253,28 +231,51 @@ impl Service {
     }
 
     async fn write_one(&self, writer: &Writer, record: Record) -> Result<Written, Problem> {
-        first(self.write_all(writer, vec![record]).await?)
+        first(self.write_all(writer, vec![record], false).await?)
     }
 
-    async fn write_all(&self, writer: &Writer, records: Vec<Record>) -> Result<Vec<Written>, Problem> {
+    /// Writes records, all or none; `listed` says whether they came as a list.
+    async fn write_all(&self, writer: &Writer, records: Vec<Record>, listed: bool) -> Result<Vec<Written>, Problem> {
         let reads = writer.grant.reads.clone();
-        let source = writer.source;
+        let (source, bound, request) = (writer.source, writer.grant.bound(), writer.request);
+        let what = listed.then_some(NUMBER);
         let written = self.blocking(move |service| {
             let _entered = writing(source).entered();
-            for older in records.iter().filter_map(|record| record.replaces) {
-                service.visible(older, &reads)?;
+            let replaced: Vec<Option<RecordId>> = records.iter().map(|record| record.replaces).collect();
+            let cleaned = service.admit_all(records, bound.as_ref(), what)?;
+            // What was done before was done, whatever became of what it replaced since.
+            if let Some(ids) = service.before(request.as_ref())? {
+                return service.again(ids, cleaned.iter().map(Told::of).collect());
             }
-            let admitted = records.into_iter().map(|record| service.admit(record)).collect::<Result<Vec<_>, _>>()?;
-            service.put(admitted)
+            for (place, older) in replaced.iter().enumerate().filter_map(|(place, older)| Some((place, (*older)?))) {
+                service.visible(older, &reads).map_err(|problem| problem.of(what, place))?;
+                if let Some(first) = replaced[..place].iter().position(|other| *other == Some(older)) {
+                    let detail = format!("it replaces record {older}, as number {} does", first + 1);
+                    return Err(Problem::conflict("replaced", detail).of(what, place));
+                }
+            }
+            service.put(request, Vec::new(), cleaned)
         });
         written.await
     }
 
-    /// Passes a record through the intake.
-    pub(super) fn admit(&self, record: Record) -> Result<Cleaned, Problem> {
+    fn admit_all(
+        &self,
+        records: Vec<Record>,
+        bound: Option<&Scope>,
+        what: Option<&str>,
+    ) -> Result<Vec<Cleaned>, Problem> {
+        let records = records.into_iter().enumerate();
+        records
+            .map(|(place, record)| self.admit(record, bound.cloned()).map_err(|problem| problem.of(what, place)))
+            .collect()
+    }
+
+    /// Passes a record through the intake. `bound` is the scope that its writer is bound to.
+    pub(super) fn admit(&self, record: Record, bound: Option<Scope>) -> Result<Cleaned, Problem> {
         match self.engine().intake().admit(record)? {
             Admission::Admitted { record, redactions } => Ok(Cleaned {
-                record: *record,
+                record: record.from_bound(bound),
                 redactions: redactions.into_iter().map(|(rule, times)| (rule.to_owned(), times)).collect(),
             }),
             Admission::Echo => {
@@ -284,106 +285,68 @@ impl Service {
         }
     }
 
-    /// Stores cleaned records in one transaction. One that is there already under the same `Idempotency-Key` and says
-    /// something else is a conflict: its writer takes two requests for one. Then nothing is written.
-    pub(super) fn put(&self, cleaned: Vec<Cleaned>) -> Result<Vec<Written>, Problem> {
-        self.check_keys(&cleaned)?;
-        self.put_checked(cleaned)
+    /// The records of a request that was done before; `None` for a new one, or one without a name. One that said
+    /// something else is a conflict: its writer takes two requests for one.
+    pub(super) fn before(&self, request: Option<&Request>) -> Result<Option<Vec<RecordId>>, Problem> {
+        let Some(request) = request else { return Ok(None) };
+        match self.engine().store().request(request)? {
+            Some(Once::Before(ids)) => Ok(Some(ids)),
+            Some(Once::Other) => Err(key_reused()),
+            Some(Once::Now(_)) | None => Ok(None),
+        }
     }
 
-    fn put_checked(&self, cleaned: Vec<Cleaned>) -> Result<Vec<Written>, Problem> {
-        let mut told: Vec<Told> = Vec::with_capacity(cleaned.len());
-        let mut admitted: Vec<Admitted> = Vec::with_capacity(cleaned.len());
-        for Cleaned { record, redactions } in cleaned {
-            let said = record.record();
-            told.push(Told {
-                kind: said.kind(),
-                scope: said.scope.clone(),
-                replaces: said.replaces,
-                keyed: Keyed::of(said),
-                redactions,
-            });
-            admitted.push(record);
-        }
-        let puts = self.engine().store().put(admitted)?;
-        let mut written = Vec::with_capacity(puts.len());
-        for (put, told) in puts.into_iter().zip(told) {
-            // Two requests of one key that came at once: the second one finds the first one's record only here.
-            if let Some(keyed) = told.keyed.filter(|_| !put.is_new()) {
-                self.check_same(&keyed, put.id())?;
-            }
-            written.push(Written {
-                id: put.id(),
-                kind: told.kind,
-                scope: told.scope,
-                created: put.is_new(),
-                replaces: told.replaces,
-                redactions: told.redactions,
-            });
-        }
-        Ok(written)
-    }
-
-    /// Refuses records of a request whose `Idempotency-Key` wrote something else before, or less than this.
-    fn check_keys(&self, cleaned: &[Cleaned]) -> Result<(), Problem> {
-        let keyed = cleaned.iter().filter_map(|one| Some((&one.record, Keyed::of(one.record.record())?)));
-        let (records, keyed): (Vec<&Admitted>, Vec<Keyed>) = keyed.unzip();
-        if keyed.is_empty() {
-            return Ok(());
-        }
-        // Nothing is written by this: it says what of them is there.
-        let dry = records.into_iter().map(|record| CarryIn::Record(Box::new(record.clone()), None)).collect();
-        let became = self.engine().store().carry_in(dry, true)?;
-        let mut known = 0;
-        for (keyed, became) in keyed.iter().zip(became) {
-            let here = match became {
-                Became::Known { here, .. } => here,
-                // A record of this id is there, and says something else at least about when.
-                Became::Kept => keyed.id,
-                _ => continue,
-            };
-            known += usize::from(self.check_same(keyed, here)?);
-        }
-        if known > 0 && known < keyed.len() {
-            let detail = "fewer records were written under the same Idempotency-Key before: this is another request";
-            return Err(Problem::conflict(KEY_REUSED, detail));
-        }
-        Ok(())
-    }
-
-    /// Whether a record was written by the request of this key; one that says something else is a conflict.
-    fn check_same(&self, keyed: &Keyed, here: RecordId) -> Result<bool, Problem> {
-        let conflict = |what: &str| {
-            let detail = format!("record {here} was written under the same Idempotency-Key {what}");
-            Err(Problem::conflict(KEY_REUSED, detail))
+    /// Stores cleaned records, and what is known of their session, in one transaction; what was done before under the
+    /// request's name is answered again.
+    pub(super) fn put(
+        &self,
+        request: Option<Request>,
+        sessions: Vec<Session>,
+        cleaned: Vec<Cleaned>,
+    ) -> Result<Vec<Written>, Problem> {
+        let told: Vec<Told> = cleaned.iter().map(Told::of).collect();
+        let admitted: Vec<Admitted> = cleaned.into_iter().map(|cleaned| cleaned.record).collect();
+        let store = self.engine().store();
+        let once = match request {
+            Some(request) => store.put_once(request, sessions, admitted)?,
+            None => Once::Now(store.begin_put(sessions, admitted)?.wait()?),
         };
-        // Read as an export reads it, for what was forgotten since is compared too: that goes on behind an id.
-        let before = u128::from_be_bytes(*here.as_bytes()).saturating_sub(1);
+        match once {
+            Once::Now(puts) => {
+                let written = puts.into_iter().zip(told).map(|(put, told)| match put.is_new() {
+                    true => Ok(told.written(put.id())),
+                    false => self.stored(put.id(), told),
+                });
+                written.collect()
+            }
+            Once::Before(ids) => self.again(ids, told),
+            Once::Other => Err(key_reused()),
+        }
+    }
+
+    /// What is answered of records that a request wrote before.
+    fn again(&self, ids: Vec<RecordId>, told: Vec<Told>) -> Result<Vec<Written>, Problem> {
+        ids.into_iter().zip(told).map(|(id, told)| self.stored(id, told)).collect()
+    }
+
+    /// What is answered of a record that was there already: what is stored, which may say otherwise than what came.
+    fn stored(&self, id: RecordId, told: Told) -> Result<Written, Problem> {
+        // Read as an export reads it, for it may be forgotten since: that goes on behind an id.
+        let before = u128::from_be_bytes(*id.as_bytes()).saturating_sub(1);
         let before = RecordId::from_bytes(before.to_be_bytes());
         let carried = self.engine().store().carry_out(Some(before), 1)?.into_iter().next();
-        match carried.filter(|carry| carry.place() == here) {
-            Some(Carry::Record(carried)) => {
-                let there = &carried.record;
-                if there.key.as_deref() != Some(keyed.key.as_str()) {
-                    return Ok(false);
-                }
-                if there.kind() != keyed.kind {
-                    return conflict(&format!("and is a {}", there.kind()));
-                }
-                if there.text() != keyed.text {
-                    return conflict("with another text");
-                }
-                if there.replaces != keyed.replaces {
-                    return conflict("and replaces another record");
-                }
-                Ok(true)
-            }
-            Some(Carry::Tombstone(left)) if left.key.as_deref() == Some(keyed.key.as_str()) => {
-                conflict("and is gone for good")
-            }
-            _ => Ok(false),
-        }
+        let (kind, scope, replaces) = match carried.filter(|carry| carry.place() == id) {
+            Some(Carry::Record(carried)) => (carried.record.kind(), carried.record.scope, carried.record.replaces),
+            Some(Carry::Tombstone(left)) => (left.kind, left.scope, left.replaces),
+            _ => (told.kind, told.scope, told.replaces),
+        };
+        Ok(Written { id, kind, scope, created: false, replaces, redactions: told.redactions })
     }
+}
+
+fn key_reused() -> Problem {
+    let detail = "another request was sent under this Idempotency-Key: give this one a name of its own";
+    Problem::conflict(KEY_REUSED, detail)
 }
 
 /// The one that was written, of which there is one.
@@ -423,32 +386,6 @@ fn now() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// What a record is compared by with the one that its request wrote before.
-struct Keyed {
-    id: RecordId,
-    key: String,
-    kind: Kind,
-    text: String,
-    replaces: Option<RecordId>,
-}
-
-impl Keyed {
-    /// `None` for a record whose key is not the name of the request that writes it.
-    fn of(record: &Record) -> Option<Keyed> {
-        let key = record.key.as_deref().filter(|key| {
-            let rest = key.strip_prefix(IDEMPOTENCY);
-            rest.is_some_and(|rest| rest.starts_with(' '))
-        })?;
-        Some(Keyed {
-            id: record.id,
-            key: key.to_owned(),
-            kind: record.kind(),
-            text: record.text().to_owned(),
-            replaces: record.replaces,
-        })
-    }
-}
-
 /// A record that passed the intake, and which secrets were replaced in it.
 pub(super) struct Cleaned {
     pub(super) record: Admitted,
@@ -460,6 +397,22 @@ struct Told {
     kind: Kind,
     scope: Scope,
     replaces: Option<RecordId>,
-    keyed: Option<Keyed>,
     redactions: BTreeMap<String, usize>,
+}
+
+impl Told {
+    fn of(cleaned: &Cleaned) -> Told {
+        let record = cleaned.record.record();
+        Told {
+            kind: record.kind(),
+            scope: record.scope.clone(),
+            replaces: record.replaces,
+            redactions: cleaned.redactions.clone(),
+        }
+    }
+
+    fn written(self, id: RecordId) -> Written {
+        let Told { kind, scope, replaces, redactions } = self;
+        Written { id, kind, scope, created: true, replaces, redactions }
+    }
 }

@@ -18,6 +18,10 @@ pub(crate) struct EmbeddingsRequest {
     /// Numbers (`float`, when left out), or their bytes in base64, as OpenAI's own clients ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) encoding_format: Option<EncodingFormat>,
+    /// How many numbers a vector has: those of the model, and no other number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub(crate) dimensions: Option<u32>,
     /// Taken and not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
@@ -35,7 +39,7 @@ pub(crate) enum EncodingFormat {
 #[serde(untagged, expecting = "`input` is a text, or a list of texts")]
 pub(crate) enum Texts {
     One(#[schemars(length(max = 8_192))] String),
-    Many(#[schemars(length(min = 1, max = 64), inner(length(max = 8_192)))] Vec<String>),
+    Many(#[schemars(length(min = 1, max = 2_048), inner(length(max = 8_192)))] Vec<String>),
 }
 
 /// What they were embedded as.

@@ -71,7 +71,8 @@ pub(crate) struct RecallRequest {
     #[serde(default = "yes")]
     #[schemars(default = "yes")]
     pub(crate) explain: bool,
-    /// Rank sessions and not records: hits come session by session, the best first, with at most three of one.
+    /// Rank sessions and not records: hits come session by session, the best first, with at most three of one. `limit`
+    /// counts hits; a record without a session stands as one of its own, and `kinds` leaves such out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) by_session: bool,
     /// Leave out the hits from the first one on whose text no longer fits into this many tokens.
@@ -217,6 +218,9 @@ pub(crate) struct RecordQuery {
     /// For a message: also this many messages before and after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) context: Option<Limit<AROUND_MAX, 1>>,
+    /// Only a record of these scopes; none means all that the token may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scope: Vec<Parsed<Readable>>,
 }
 
 /// A record with what stands beside it.
@@ -368,14 +372,25 @@ pub(crate) struct StoreView {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct IndexView {
     pub(crate) name: String,
-    /// How many changes it is behind the store. What it lacks is searched too.
-    pub(crate) lag: u64,
+    /// How many changes it is behind the store. What it lacks is searched too. Like the other numbers it is left out for a
+    /// token that may not read everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<u64>,
     /// How many live documents it holds.
-    pub(crate) documents: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) documents: Option<u64>,
     /// Its size on the disk.
-    pub(crate) bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<u64>,
     /// `current`, `behind`, `missing`, or `rebuild: …` with the reason.
     pub(crate) state: String,
+}
+
+impl IndexView {
+    /// The same for who may not read everything.
+    pub(crate) fn without_numbers(self) -> IndexView {
+        IndexView { lag: None, documents: None, bytes: None, ..self }
+    }
 }
 
 /// What this installation can do.

@@ -34,6 +34,13 @@ fn of_messages() -> Value {
     json!([{ "anyOf": any }, { "properties": { "position": { "maximum": POSITION_MAX } } }])
 }
 
+/// What a change must say. That something expires no more is said by `null`.
+fn of_changes() -> Vec<Value> {
+    let mut any = said(&["text", "tags", "pinned", "outcome", "reason", "trust"]);
+    any.push(json!({ "required": ["expires_at"] }));
+    any
+}
+
 /// A statement to remember.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -342,7 +349,7 @@ pub(crate) struct Written {
     pub(crate) scope: Scope,
     /// Whether this request added it.
     pub(crate) created: bool,
-    /// The record that it takes the place of, where it said so.
+    /// The record that it takes the place of, where what is stored says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replaces: Option<RecordId>,
     /// How many secrets were replaced before it was stored, by rule.
@@ -360,7 +367,7 @@ pub(crate) struct MessagesWritten {
 /// What to change of a record. What is left out stays as it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = said(&["text", "tags", "pinned", "outcome", "reason", "trust", "expires_at"])))]
+#[schemars(extend("anyOf" = of_changes()))]
 pub(crate) struct PatchRequest {
     /// A note's new text: a new version that replaces this one, and is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -382,16 +389,21 @@ pub(crate) struct PatchRequest {
     /// How far it may be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<Trust>,
-    /// From when on it is no longer recalled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) expires_at: Option<Parsed<Timestamp>>,
+    /// From when on it is no longer recalled; `null` takes that away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub(crate) expires_at: Option<Option<Parsed<Timestamp>>>,
+}
+
+/// What was given, if only `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// Which records to forget.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForgetRequest {
-    /// The records; when one of them is not there, nothing is done.
+    /// The records; when one of them was never there, nothing is done.
     #[schemars(length(min = 1, max = 1000))]
     pub(crate) ids: Vec<RecordId>,
 }

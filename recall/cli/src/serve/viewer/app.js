@@ -10,6 +10,12 @@ const NAV = [["search", "#/"], ["sessions", "#/sessions"], ["episodes", "#/episo
 const PAGES = { search: pages.search, sessions: pages.sessions, session: pages.session, episodes: pages.episodes,
   notes: pages.notes, record: pages.record, status: pages.status };
 
+// Pages whose own words are their title, until these are there.
+const TITLES = { session: "sessions", record: "records" };
+
+// How much of a title is shown, in characters.
+const TITLE_SHOWN = 60;
+
 const main = document.getElementById("main");
 const query = document.getElementById("query");
 let shown = 0;
@@ -36,13 +42,24 @@ async function show() {
   const place = make("div", { class: `page ${page}` }, make("p", { class: "quiet" }, say("loading")));
   try {
     fill(main, place);
+    document.title = titled(say(page in TITLES ? TITLES[page] : page));
     await PAGES[page](place, names);
     scrollTo(0, 0);
+    if (turn === shown) document.title = titled(heading(page, place, names));
   } catch (error) {
     if (turn !== shown) return;
     failed(error);
     if (!(error instanceof api.Locked)) fill(place, make("p", { class: "empty" }, error.message));
   }
+}
+
+// What stands in the browser's tabs and history.
+const titled = (text) => `${[...text].slice(0, TITLE_SHOWN).join("")} · harness`;
+
+function heading(page, place, names) {
+  if (page === "search") return names[0] || say("search");
+  const text = page === "record" ? place.querySelector(".turn.here .text, section .text") : place.querySelector("h1");
+  return text?.textContent.trim() || say(page in TITLES ? TITLES[page] : page);
 }
 
 function dress() {
@@ -130,6 +147,12 @@ document.getElementById("theme").addEventListener("click", () => {
   document.documentElement.dataset.theme = theme;
   localStorage.setItem("harness.theme", theme);
   dress();
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // The address names the page, and no part of it.
+  event.preventDefault();
+  main.focus();
+  main.scrollIntoView();
 });
 document.getElementById("keys").addEventListener("click", help);
 addEventListener("hashchange", show);

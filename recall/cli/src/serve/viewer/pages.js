@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { fill, folded, make } from "./dom.js";
-import { bringBack, entry, fact, failed, link, pager, sayText, turn } from "./parts.js";
-import { bytes, day, moment, number, say, sayOne, span } from "./words.js";
+import { bringBack, called, entry, fact, failed, link, pager, sayText, turn } from "./parts.js";
+import { bytes, day, moment, number, say, sayDegraded, sayOne, span } from "./words.js";
 
 const KINDS = ["message", "episode", "note", "lesson"];
 
@@ -32,7 +32,7 @@ export async function search(place, [text = "", kind = ""]) {
     fill(note,
       make("span", { class: "quiet" }, `${say("confidence")} ${number(answer.confidence, 2)}`),
       ...(answer.degraded || []).map((part) => make("details", { class: "degraded" },
-        make("summary", {}, `${say("degraded")}: ${sayOne("arm", part.arm)}`), part.hint)));
+        make("summary", {}, `${say("degraded")}: ${sayOne("arm", part.arm)}`), sayDegraded(part))));
     fill(list, ...(answer.hits.length ? answer.hits.map((hit) => entry(hit, () => load().catch(failed))) : [empty()]));
     more.hidden = answer.hits.length < limit || limit >= HITS_MAX;
   }
@@ -88,7 +88,7 @@ export async function sessions(place) {
         list.append(make("h2", {}, today));
       }
       list.append(make("article", { class: "entry", tabindex: "-1" },
-        make("a", { class: "said", href: link("session", one.id, one.source, one.scope) }, one.title || say("untitled")),
+        make("a", { class: "said", href: link("session", one.id, one.source, one.scope) }, called(one)),
         make("div", { class: "line low" },
           make("span", { class: "quiet" }, [one.source, one.project, one.branch].filter(Boolean).join(" · ")),
           make("span", { class: "grow" }), make("span", { class: "quiet" }, say("turns", { n: number(one.messages) })),
@@ -106,12 +106,21 @@ export async function session(place, [id, source, scope]) {
   const about = first.session;
   const talk = make("div", { class: "talk" });
   fill(place,
-    make("h1", {}, about.title || say("untitled")),
+    make("h1", {}, called(about)),
     make("p", { class: "quiet" }, [about.source, about.project, about.directory, about.branch,
       about.started_at && moment(about.started_at), say("turns", { n: number(about.messages) })].filter(Boolean).join(" · ")),
     talk);
+  // A turn that is shown anew where it stands, and where it stood once it is forgotten, for it may be brought back.
+  const live = (item) => {
+    const gap = make("span", { hidden: true });
+    const one = turn(item, undefined, async (gone) => {
+      if (gone) one.replaceWith(gap);
+      else (gap.isConnected ? gap : one).replaceWith(live(await api.record(item.id)));
+    });
+    return one;
+  };
   const add = (page) => {
-    talk.append(...page.messages.map((item) => turn(item)));
+    talk.append(...page.messages.map(live));
     return page.next;
   };
   const next = add(first);
@@ -134,7 +143,7 @@ export async function record(place, [id]) {
   const head = entry({ ...item, snippet: undefined }, refresh);
   head.querySelector(".said")?.remove();
   const body = item.kind === "episode" ? episode(item) : item.kind === "message"
-    ? make("div", { class: "talk" }, [...(item.before || []), item, ...(item.after || [])].map((one) => turn(one, item.id)))
+    ? make("div", { class: "talk" }, [...(item.before || []), item, ...(item.after || [])].map((one) => turn(one, item.id, (gone) => (gone === id ? history.back() : record(place, [id]).catch(failed)))))
     : [folded(sayText(item), TEXT_SHOWN, say("more")), item.evidence?.length
         ? make("p", {}, `${say("evidence")}: `, item.evidence.map((one) => [make("a", { href: link("record", one) }, one.slice(0, 13)), " "])) : ""];
   fill(place, head, make("section", {}, body), provenance(item), make("section", { id: "given" }));
@@ -187,7 +196,8 @@ export async function status(place) {
       all.store.forgotten ? card(say("forgotten_count", { n: number(all.store.forgotten) }), "") : "")] : "",
     make("h2", {}, say("indexes")), make("div", { class: "cards" }, all.indexes.map((index) =>
       card(sayOne("arm", index.name), indexState(index.state),
-        say("documents", { n: number(index.documents) }), bytes(index.bytes), index.lag ? say("lag", { n: number(index.lag) }) : ""))),
+        index.documents === undefined ? "" : say("documents", { n: number(index.documents) }),
+        index.bytes === undefined ? "" : bytes(index.bytes), index.lag ? say("lag", { n: number(index.lag) }) : ""))),
     make("h2", {}, say("model")), make("p", {}, all.model || say("no_model")),
     all.model_error ? make("p", { class: "warn" }, all.model_error) : "",
     make("dl", {}, fact("version", all.version), fact("uptime", all.uptime_seconds !== undefined && span(all.uptime_seconds)),

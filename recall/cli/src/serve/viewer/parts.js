@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { fill, folded, make, marked } from "./dom.js";
-import { moment, number, say, sayOne } from "./words.js";
+import { moment, number, say, sayOne, sayReason } from "./words.js";
 
 // How much of a text is shown before the rest has to be asked for, in characters.
 const TEXT_SHOWN = 1500;
@@ -32,8 +32,7 @@ export function badges(item) {
   const shown = [make("span", { class: `badge ${item.kind}` }, say(item.kind))];
   if (item.outcome) shown.push(make("span", { class: `badge ${item.outcome}` }, say(item.outcome)));
   if (item.role) shown.push(make("span", { class: "badge quiet" }, item.speaker || sayOne("role", item.role)));
-  if (item.pinned) shown.push(make("span", { class: "badge pin" }, say("pinned")));
-  for (const tag of item.tags || []) shown.push(make("span", { class: "badge tag" }, `#${tag}`));
+  shown.push(...marks(item));
   if (item.trust && !["plain", "trusted"].includes(item.trust)) shown.push(make("span", { class: "badge failure" }, sayOne("trust", item.trust)));
   return shown;
 }
@@ -78,7 +77,7 @@ function why(hit) {
     make("tr", {}, make("th", { scope: "row" }, sayOne("arm", arm)),
       make("td", {}, make("meter", { min: 0, max: 1, value: Math.max(0, Math.min(1, part.score)) })),
       make("td", { class: "figure" }, say("part", { score: number(part.score, 2), weight: number(part.weight, 2) })),
-      make("td", {}, part.words)));
+      make("td", {}, sayReason(part.words))));
   return make("details", { class: "why" },
     make("summary", {}, `${say("score")} ${number(hit.score, 2)}`),
     make("table", {}, make("caption", {}, say("why")), make("tbody", {}, rows)));
@@ -129,14 +128,14 @@ function actor(item, refresh) {
 
 // Shows what changed. Who had an entry in hand has it still, or the one that stood beside it where it is gone.
 async function renewed(refresh, id, gone) {
-  const ids = [...document.querySelectorAll("#main .entry")].map((one) => one.dataset.id);
-  const held = document.activeElement?.closest?.(".entry")?.dataset.id;
+  const ids = [...document.querySelectorAll("#main .entry, #main .turn")].map((one) => one.dataset.id);
+  const held = document.activeElement?.closest?.(".entry, .turn")?.dataset.id;
   const at = ids.indexOf(id);
   const near = at < 0 ? [id, held, ...ids] : [id, ...ids.slice(at + 1), ...ids.slice(0, at).reverse()];
   await refresh(gone);
   // Who has gone on to something else meanwhile is left there.
   if (document.activeElement && document.activeElement !== document.body) return;
-  const shown = new Map([...document.querySelectorAll("#main .entry")].map((one) => [one.dataset.id, one]));
+  const shown = new Map([...document.querySelectorAll("#main .entry, #main .turn")].reverse().map((one) => [one.dataset.id, one]));
   const next = shown.get(near.find((one) => one && shown.has(one)));
   next?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
@@ -178,8 +177,8 @@ function edit(title, label, value, long, attempt, save) {
   field.focus();
 }
 
-// One turn of a session, with what its tools did folded away.
-export function turn(item, here) {
+// One turn of a session, with what its tools did folded away, and what can be done with it by keys.
+export function turn(item, here, refresh) {
   const kind = item.form === "summary" || item.form === "scaffold" ? item.form : item.role;
   const calls = (item.tool_calls || []).map((call) =>
     make("details", { class: "tool" }, make("summary", {}, `${say("tool_call")} `, make("code", {}, call.tool)),
@@ -191,11 +190,22 @@ export function turn(item, here) {
           : [`${say("tool_result")} `, make("code", {}, result.tool || ""), result.ok === false ? ` · ${say("failed")}` : ""]),
         make("pre", {}, item.text))
     : folded(item.text, TEXT_SHOWN, say("more"));
-  return make("article", { class: `turn ${kind}${item.id === here ? " here" : ""}`, id: `r-${item.id}`, "data-id": item.id, tabindex: "-1" },
-    make("div", { class: "line" }, make("strong", {}, item.speaker || sayOne("role", item.role)), make("span", { class: "grow" }),
+  const element = make("article", { class: `turn ${kind}${item.id === here ? " here" : ""}`, id: `r-${item.id}`, "data-id": item.id, tabindex: "-1" },
+    make("div", { class: "line" }, make("strong", {}, item.speaker || sayOne("role", item.role)), marks(item), make("span", { class: "grow" }),
       make("a", { class: "quiet", href: link("record", item.id) }, make("time", { datetime: item.created_at }, moment(item.created_at)))),
     item.text ? text : "", item.caption ? make("div", { class: "quiet" }, `${say("image")}: ${item.caption}`) : "", calls);
+  element.act = actor(item, refresh);
+  return element;
 }
+
+// What somebody made of a record: that it is pinned, and its tags.
+function marks(item) {
+  const shown = item.pinned ? [make("span", { class: "badge pin" }, say("pinned"))] : [];
+  return [...shown, ...(item.tags || []).map((tag) => make("span", { class: "badge tag" }, `#${tag}`))];
+}
+
+// What a session is called: its title, or where it has none its id, so that two of them are told apart.
+export const called = (session) => session.title || `${say("untitled")} · ${session.id}`;
 
 export function fact(name, value) {
   return value === undefined || value === null || value === "" ? [] : [make("dt", {}, say(name)), make("dd", {}, value)];

@@ -54,8 +54,38 @@ const WORDS = {
     origin_import: "导入", origin_web: "网页", state_current: "最新", state_behind: "落后", state_missing: "尚未建立", state_rebuild: "需要重建",
     arm_text: "文字", arm_vector: "向量", arm_copies: "重复次数", arm_date: "日期", arm_named: "提到的名字", arm_neighbours: "上下文", arm_newer: "更新的说法",
     arm_outcome: "结果", arm_recency: "新近", arm_repeats: "多次说过", arm_reranker: "重排", arm_session: "会话", arm_situation: "情形", arm_credit: "成效",
-    arm_replaced: "已被替代", arm_role: "角色", arm_store: "存储", arm_query: "问题",
+    arm_replaced: "已被替代", arm_by_session: "会话", arm_role: "角色", arm_store: "存储", arm_query: "问题",
   },
+};
+
+// What recall says of its answers, in Chinese: reasons with their numbers and names, as they begin. What is not among them
+// stays as it came.
+const SAID = [
+  [/^similar in meaning, cosine (.+)$/, "意思相近，余弦 $1"],
+  [/^beside a turn that matches: (.+)$/s, "在一条匹配的话旁边：$1"], [/^beside a turn that matches$/, "在一条匹配的话旁边"],
+  [/^its session has no other match$/, "它的会话里没有别的匹配"], [/^its session matches in (\d+) places$/, "它的会话里有 $1 处匹配"],
+  [/^its session has (\d+) % of the question's words$/, "它的会话含有问题中 $1 % 的词"],
+  [/^lowered: a summary, nobody's statement$/, "降低：摘要，不是谁说的话"], [/^lowered: what a tool printed$/, "降低：工具的输出"],
+  [/^lowered: what the agent said$/, "降低：助手说的话"],
+  [/^it is of today$/, "今天的"], [/^it is a day old$/, "一天前的"], [/^it is (\d+) days old$/, "$1 天前的"],
+  [/^it is of (.+), which the question names$/, "属于问题提到的 $1"], [/^this episode ended in success$/, "这次经历成功了"],
+  [/^what not to do: this episode failed \((.+)\)$/s, "不要这样做：这次经历失败了（$1）"], [/^what not to do: this episode failed$/, "不要这样做：这次经历失败了"],
+  [/^newer than another statement of the same$/, "比另一条同样的说法新"],
+  [/^(\d+) more records? says? the same; the newest is shown$/, "另有 $1 条说法相同；显示最新的"],
+  [/^(\d+) more records? says? exactly the same; the newest is shown$/, "另有 $1 条一字不差；显示最新的"],
+  [/^read together with the question: from place (\d+) to (\d+)$/, "与问题一起读过：从第 $1 位到第 $2 位"],
+  [/^of the same situation as a closer one, (.+)$/, "与更接近的一条情形相同，$1"],
+  [/^(\d+) of (\d+) runs that were given it succeeded, such tasks do (\d+) % without it/, "给过它的 $2 次运行中 $1 次成功，这类任务没有它时成功率为 $3 %"],
+];
+
+// Why something did not take part, by its code.
+const DEGRADED = {
+  "no-model": "只按文字搜索：运行 `harness setup` 取得模型，就能按意思搜索。",
+  "no-holder": "只按文字搜索：没有进程载入模型；运行 `harness serve` 或 `harness index follow`。",
+  late: "只按文字搜索：问题的向量没有及时到达。", "model-failed": "只按文字搜索：模型不能用；运行 `harness setup` 重新取得。",
+  "not-understood": "模型不懂这个问题的大部分；由文字回答。", "tail-unsearched": "有些改动还没有建立索引：运行 `harness index follow`。",
+  failed: "这个索引没有回应：运行 `harness index rebuild`。", "query-cut": "问题太长，只搜索了开头。", "text-rebuild": "文字索引正在重建，只搜索了最新的记录。",
+  "record-damaged": "有一条记录损坏：运行 `harness doctor`。",
 };
 
 const kept = localStorage.getItem("harness.language");
@@ -69,6 +99,20 @@ export function say(word, values = {}) {
 // A word of a closed set, such as a role or a trust. In English it is the word itself.
 export function sayOne(set, word) {
   return WORDS[language][`${set}_${word}`] ?? word;
+}
+
+// A reason of recall's in the language of the page.
+export function sayReason(words) {
+  if (language !== "zh") return words;
+  for (const [pattern, chinese] of SAID) {
+    if (pattern.test(words)) return words.replace(pattern, chinese);
+  }
+  return words;
+}
+
+// Why something did not take part, in the language of the page.
+export function sayDegraded(part) {
+  return (language === "zh" && DEGRADED[part.code]) || part.hint;
 }
 
 export function currentLanguage() {
