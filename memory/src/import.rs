@@ -76,6 +76,11 @@ pub trait Importer: Send + Sync {
         false
     }
 
+    /// Whether an id of its sessions tells them apart within one file alone, so that two projects may have one of the same.
+    fn ids_are_local(&self) -> bool {
+        false
+    }
+
     /// What tells whether the file, with all that belongs to it, changed since it was last read: the same
     /// fingerprint means that reading it again would give nothing new. `None` where it cannot be told.
     fn fingerprint(&self, path: &Path) -> Option<u64> {
@@ -114,11 +119,30 @@ fn fingerprint_with_log(path: &Path) -> Option<u64> {
     fingerprint_of([path, Path::new(&log)])
 }
 
+/// The folder that something was said in, as its tool names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// By its path.
+    Path(String),
+    /// By its path with a dash for what is no letter or digit: folders of several names share one.
+    Slug(String),
+    /// By the hash of its path, in hexadecimal digits: SHA-256, or MD5 where there are half as many.
+    Hash(String),
+}
+
 /// What an importer hands on. Scopes are the root: whoever stores an item sets its scope.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// What is known of a session, before its first message, and again when more is known.
     Session(Session),
+    /// Where the messages of a session that follow were said, until this comes again: where that is not the session's
+    /// folder, or the tool does not name that by its path. Then it comes before what is known of the session.
+    Folder {
+        /// The session's id.
+        session: String,
+        /// Where.
+        folder: Folder,
+    },
     /// One message, with source, session and key set.
     Message(Box<Record>),
     /// The tool took back what it wrote under this key of this session, with what hangs on it (`key#…`).
@@ -154,6 +178,9 @@ pub struct Cursor {
     /// The session of the last line, where lines do not name theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The folder that was moved to last, where lines do not name theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Fingerprints of what was said once and will be repeated by the tool's second way of writing it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpaired: Vec<u64>,

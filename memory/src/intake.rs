@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
+use crate::import::Cursor;
 use crate::marker;
 use crate::record::{Body, Record, TAG_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX};
 use crate::redact::Redactor;
 use crate::scope::Scope;
 use crate::session::Session;
+use crate::store::Reading;
 
 /// The longest source, session or key, in bytes: tools use UUIDs and short paths.
 pub const NAME_BYTES_MAX: usize = 512;
@@ -140,7 +142,7 @@ impl Intake {
                 *text = clean.into_owned();
             }
         }
-        for name in [&mut session.id, &mut session.source] {
+        for name in [&mut session.id, &mut session.source].into_iter().chain(&mut session.parent) {
             if let Cow::Owned(clean) = clean_name(name) {
                 *name = clean;
             }
@@ -148,6 +150,23 @@ impl Intake {
         session.scope = session.scope.without_secrets();
         session.bound = session.bound.map(|scope| scope.without_secrets());
         session
+    }
+
+    /// What is noted of a transcript without its secrets: they are in the names of sessions and calls, and in paths. What
+    /// was an open call's id is one no longer.
+    pub fn reading(&self, mut reading: Reading) -> Reading {
+        reading.sessions = reading.sessions.into_iter().map(|session| self.session(session)).collect();
+        let Cursor { session, folder, open_calls, .. } = &mut reading.cursor;
+        let names = open_calls.iter_mut().flat_map(|(id, tool)| [id, tool]).chain(session);
+        for name in names {
+            if let Cow::Owned(clean) = clean_name(name) {
+                *name = clean;
+            }
+        }
+        if let Some(folder) = folder {
+            *folder = self.redactor.redact(folder).into_text().into_owned();
+        }
+        reading
     }
 
     /// [`Intake::admit`] for a caller to whom an echo is an error: somebody who writes one record on purpose.
@@ -292,6 +311,26 @@ mod tests {
         assert!(refused.contains("scope holds a secret") && !refused.contains(&token), "{refused}");
         let session = Intake::new().session(Session::new("test", "s", scope));
         assert!(session.scope.path().starts_with("team/redacted-"), "{}", session.scope);
+    }
+
+    #[test]
+    fn a_subagents_session_names_its_parent_as_the_parent_is_named_and_no_note_keeps_a_secret() {
+        let token = format!("gh{}_{}", 'p', "a".repeat(30) + "7q2Xz9");
+        let name = format!("deploy-{token}");
+        let mut child = Session::new("test", "agent-1", Scope::root());
+        child.parent = Some(name.clone());
+        let intake = Intake::new();
+        let parent = intake.session(Session::new("test", name.clone(), Scope::root()));
+        assert_eq!(intake.session(child.clone()).parent, Some(parent.id));
+        let cursor = Cursor {
+            session: Some(name),
+            folder: Some(format!("/srv/{token}")),
+            open_calls: vec![(token.clone(), format!("mcp__{token}"))],
+            ..Cursor::default()
+        };
+        let noted = intake.reading(Reading { cursor, sessions: vec![child], ..Reading::default() });
+        assert!(!format!("{noted:?}").contains(&token), "{noted:?}");
+        assert_eq!(intake.reading(noted.clone()), noted, "what was cleaned is clean");
     }
 
     #[test]

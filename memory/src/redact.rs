@@ -134,6 +134,16 @@ impl Text<'_> {
             || whole.len() >= 6 && whole[whole.len() - 6..].starts_with(b"\\u") && hex(&whole[whole.len() - 4..])
     }
 
+    /// Whether an underscore stands before `at`, which may be the end of a name.
+    fn follows_name(&self, at: usize) -> bool {
+        self.bytes[..at].last() == Some(&b'_')
+    }
+
+    /// As [`Self::starts_fresh`], or behind a name: for forms that no part of a name has.
+    fn starts_part(&self, at: usize) -> bool {
+        self.starts_fresh(at) || self.follows_name(at)
+    }
+
     /// As [`Self::starts_fresh`], and no dashed word runs into it either.
     fn starts_run(&self, at: usize) -> bool {
         self.starts_fresh(at) && (at == self.done || self.bytes[..at].last() != Some(&b'-'))
@@ -325,9 +335,10 @@ fn find_at(text: &Text<'_>, rule: usize, anchor: Range<usize>) -> Option<Range<u
         Shape::Token { alphabet, least, most, digit } => {
             let bytes = text.bytes;
             let written = &bytes[anchor.clone()];
+            let fresh = if *digit { text.starts_run(anchor.start) } else { text.starts_fresh(anchor.start) };
             if (anchor.start > text.token.start && anchor.start < text.token.end)
                 || !RULES[rule].anchors.iter().any(|exact| exact.as_bytes() == written)
-                || !(if *digit { text.starts_run(anchor.start) } else { text.starts_fresh(anchor.start) })
+                || !(fresh || text.follows_name(anchor.start))
             {
                 return None;
             }
@@ -337,9 +348,26 @@ fn find_at(text: &Text<'_>, rule: usize, anchor: Range<usize>) -> Option<Range<u
             let end = anchor.end + length.min(*most);
             let open_ended = *most == rules::TOKEN_BYTES_MAX;
             let ends = open_ended || (length <= *most && !bytes.get(end).is_some_and(u8::is_ascii_alphanumeric));
-            (length >= *least && ends && (!digit || body.iter().any(u8::is_ascii_digit))).then_some(anchor.start..end)
+            let is_one = length >= *least && ends && (!digit || body.iter().any(u8::is_ascii_digit));
+            // Behind an underscore it may be the end of a name: `my_npm_…` is a token, `set_npm_registry_…` is none.
+            (is_one && (fresh || is_drawn(body, *digit && alphabet.has(b'z')))).then_some(anchor.start..end)
         }
     }
+}
+
+/// A piece of so many letters and digits is longer than most words.
+const DRAWN_PIECE_BYTES: usize = 12;
+
+/// Whether a token's run looks drawn by lot and not named: it has a long piece in which lower case, capitals and digits
+/// mix, or two of them where all of them are not asked for.
+fn is_drawn(run: &[u8], all: bool) -> bool {
+    let kinds = |piece: &[u8]| {
+        let has = |is: fn(&u8) -> bool| usize::from(piece.iter().any(is));
+        has(u8::is_ascii_digit) + has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase)
+    };
+    let asked = if all { 3 } else { 2 };
+    let mut pieces = run.split(|byte| !byte.is_ascii_alphanumeric());
+    pieces.any(|piece| piece.len() >= DRAWN_PIECE_BYTES && kinds(piece) >= asked)
 }
 
 /// Joins findings that overlap; the most specific rule names the whole.

@@ -343,6 +343,10 @@ impl Store for SqliteStore {
         self.read(|reader| read::find_sessions(&reader.connection, prefix, limit))
     }
 
+    fn sessions_named(&self, source: &str, id: &str) -> Result<Vec<Session>> {
+        self.read(|reader| read::sessions_named(&reader.connection, source, id))
+    }
+
     fn neighbours(&self, row: Row, before: usize, after: usize) -> Result<Vec<Lookup>> {
         self.read(|reader| reader.neighbours(row, before, after))
     }

@@ -88,13 +88,15 @@ pub enum Put {
     Added(RecordId),
     /// A record of the same provenance is there already: this is its id, and nothing was added.
     Known(RecordId),
+    /// The same, but it was forgotten: by a person, or when another took its place.
+    Forgotten(RecordId),
 }
 
 impl Put {
     /// The id under which the record can be found.
     pub fn id(self) -> RecordId {
         match self {
-            Put::Added(id) | Put::Known(id) => id,
+            Put::Added(id) | Put::Known(id) | Put::Forgotten(id) => id,
         }
     }
 
@@ -300,6 +302,9 @@ pub trait Store: Send + Sync {
 
     /// The sessions whose id starts so.
     fn find_sessions(&self, prefix: &str, limit: usize) -> Result<Vec<SessionEntry>>;
+
+    /// The sessions of exactly this source and id, one for each scope that has one: also those whose records were forgotten.
+    fn sessions_named(&self, source: &str, id: &str) -> Result<Vec<Session>>;
 
     /// The live messages of the same session around a message, in order and without it: at most
     /// `before` that came before it and `after` that came after. Empty for a record without a session.

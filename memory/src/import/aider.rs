@@ -50,6 +50,11 @@ impl Importer for Aider {
         true
     }
 
+    /// They are the second in which a session began.
+    fn ids_are_local(&self) -> bool {
+        true
+    }
+
     fn read(
         &self,
         path: &Path,

@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::lines::{self, Lines, Next};
 use super::parts::without_base64;
-use super::{Cursor, Importer, Item, LINE_BYTES_MAX, Report};
+use super::{Cursor, Folder, Importer, Item, LINE_BYTES_MAX, Report};
 use crate::error::{Error, Result};
 use crate::marker;
 use crate::record::{Message, MessageForm, Origin, Record, Role, TEXT_BYTES_MAX, Trust};
@@ -168,6 +168,9 @@ struct Known {
     told: Option<Session>,
     /// How good the source of its title is.
     title_rank: u8,
+    /// Where its last line was said, and what the sink was told of that.
+    folder: Option<String>,
+    told_folder: Option<String>,
 }
 
 struct Reader {
@@ -187,6 +190,8 @@ struct Reader {
     /// Summaries that came before any message: their leaf and text.
     waiting: Vec<(String, String)>,
     any_message: bool,
+    /// Whether the file is read on: its sessions have a folder then that is not known here.
+    read_on: bool,
 }
 
 impl Reader {
@@ -210,6 +215,7 @@ impl Reader {
             messages: Messages { open_calls: from.map(|cursor| cursor.open_calls.clone()).unwrap_or_default(), cut: 0 },
             waiting: Vec::new(),
             any_message: from.is_some_and(|cursor| cursor.offset > 0),
+            read_on: from.is_some(),
         }
     }
 
@@ -322,7 +328,8 @@ impl Reader {
             let mut session = Session::new(TOOL, id.clone(), Scope::root());
             session.parent = parent;
             self.order.push(id.clone());
-            self.sessions.insert(id.clone(), Known { session, told: None, title_rank: 0 });
+            self.sessions
+                .insert(id.clone(), Known { session, told: None, title_rank: 0, folder: None, told_folder: None });
         }
         id
     }
@@ -330,12 +337,15 @@ impl Reader {
     fn learn(&mut self, id: &str, line: &Line<'_>, stamp: Option<Timestamp>) {
         let Some(known) = self.sessions.get_mut(id) else { return };
         let session = &mut known.session;
-        if session.directory.is_none()
-            && let Some(cwd) = line.cwd.filled().or(line.project.filled())
-        {
-            let name = cwd.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
-            session.directory = Some(cwd.to_owned());
-            session.project = Some(name.to_owned()).filter(|name| !name.is_empty());
+        if let Some(cwd) = line.cwd.filled().or(line.project.filled()) {
+            if session.directory.is_none() {
+                let name = cwd.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
+                session.directory = Some(cwd.to_owned());
+                session.project = Some(name.to_owned()).filter(|name| !name.is_empty());
+            }
+            if known.folder.as_deref() != Some(cwd) {
+                known.folder = Some(cwd.to_owned());
+            }
         }
         if let Some(branch) = line.git_branch.filled()
             && session.branch.as_deref() != Some(branch)
@@ -459,11 +469,19 @@ impl Reader {
         let (text, was_cut) = lines::cut(Cow::Owned(std::mem::take(&mut message.text)), MESSAGE_BYTES_MAX);
         message.text = text;
         self.report.cut += u64::from(was_cut);
-        if let Some(known) = self.sessions.get_mut(id)
-            && known.told.as_ref().is_none_or(|told| is_news(told, &known.session))
-        {
-            known.told = Some(known.session.clone());
-            sink(Item::Session(known.session.clone()))?;
+        if let Some(known) = self.sessions.get_mut(id) {
+            if known.folder != known.told_folder {
+                let begun_there =
+                    known.told_folder.is_none() && !self.read_on && known.session.directory == known.folder;
+                known.told_folder.clone_from(&known.folder);
+                if let Some(folder) = known.folder.clone().filter(|_| !begun_there) {
+                    sink(Item::Folder { session: id.to_owned(), folder: Folder::Path(folder) })?;
+                }
+            }
+            if known.told.as_ref().is_none_or(|told| is_news(told, &known.session)) {
+                known.told = Some(known.session.clone());
+                sink(Item::Session(known.session.clone()))?;
+            }
         }
         message.position = self.position;
         let mut record = Record::new(Scope::root(), TOOL, origin, message);

@@ -109,7 +109,7 @@ impl Reader {
         match kind.as_ref() {
             "session_meta" => self.meta(transcript, &payload),
             "turn_context" => {
-                transcript.held_in(&payload.text("cwd"));
+                transcript.moved_to(&payload.text("cwd"));
             }
             "response_item" => {
                 transcript.at(at);

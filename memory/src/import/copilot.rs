@@ -73,7 +73,7 @@ fn line(transcript: &mut Transcript, node: Node<'_>, bytes: &[u8], sink: Sink<'_
     match kind.as_ref() {
         "session.start" | "session.resume" => {
             let context = data.get("context").fields();
-            transcript.held_in(&context.text("cwd"));
+            transcript.moved_to(&context.text("cwd"));
             transcript.on_branch(&context.text("branch"));
         }
         "session.title_changed" | "session.title" => transcript.titled(&data.first(&["title", "name"]).or_empty(), 3),

@@ -2,7 +2,7 @@
 //! command line (`chats/<project>/<id>/store.db`).
 //!
 //! What is particular about them: neither says when something was said, except for the store's beginning;
-//! the lines do not name their session, which is the file's name; calls have no ids, so that an answer
+//! nor in which folder, but for a slug or hash of its path in the file's own; the lines do not name their session, which is the file's name; calls have no ids, so that an answer
 //! belongs to the oldest call without one. Prompts are framed in `<user_query>`.
 
 mod database;
@@ -14,7 +14,7 @@ use super::claude_code::SUBAGENT;
 use super::node::Node;
 use super::parts::{push_paragraph, said};
 use super::transcript::{ARGUMENTS_BYTES_MAX, Sink, Transcript, exit_ok, fits, json_lines};
-use super::{Cursor, Importer, Item, Report};
+use super::{Cursor, Folder, Importer, Item, Report};
 use crate::error::Result;
 use crate::record::{Message, Role};
 
@@ -76,6 +76,7 @@ impl Importer for CursorTool {
             && let Some(project) = places.get(at + 1)
         {
             transcript.session().project = Some(project.clone());
+            transcript.held_in_named(Folder::Slug(project.clone()));
         }
         let cursor = json_lines(&mut transcript, path, from, sink, &mut |transcript, node, bytes, sink| {
             let fields = node.fields();

@@ -6,7 +6,8 @@
 //! - In the JSON Lines, `$set` changes what is known of the session (or its messages), and `$rewindTo` takes
 //!   back a message and all after it. They are read twice: first for what counts, then for what is said.
 //!   What was read before and is taken back now is [`Item::Withdrawn`].
-//! - The working directory is in `.project_root` beside the folder of the sessions, where it is known at all.
+//! - The working directory is in `.project_root` beside the folder of the sessions, where it is known at all; else there
+//!   is the SHA-256 of its path.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -19,7 +20,7 @@ use super::lines::{Lines, Next};
 use super::node::{Fields, Node};
 use super::parts::said;
 use super::transcript::{ARGUMENTS_BYTES_MAX, Sink, Transcript, document, exit_ok, json_lines, refused, time};
-use super::{Cursor, Importer, Item, Report};
+use super::{Cursor, Folder, Importer, Item, Report};
 use crate::error::Result;
 use crate::record::{Message, Role};
 
@@ -125,6 +126,10 @@ fn about(transcript: &mut Transcript, fields: &Fields<'_>, path: &Path) {
         && let Ok(root) = std::fs::read_to_string(project.join(".project_root"))
     {
         transcript.held_in(root.trim());
+    }
+    let hash = fields.text("projectHash");
+    if !hash.is_empty() {
+        transcript.held_in_named(Folder::Hash(hash.into_owned()));
     }
 }
 

@@ -168,7 +168,7 @@ fn say(
         return ControlFlow::Continue(());
     }
     transcript.at(time(times.get("created")));
-    transcript.held_in(&message.get("path").get("cwd").or_empty());
+    transcript.moved_to(&message.get("path").get("cwd").or_empty());
     let key = transcript.key(id, "", gathered.said.as_bytes());
     if !gathered.frame.is_empty() {
         let role = if role == "user" { Role::User } else { Role::System };

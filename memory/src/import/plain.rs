@@ -126,7 +126,7 @@ fn about(transcript: &mut Transcript, line: &Fields<'_>) {
     if !project.is_empty() {
         transcript.session().project = Some(project.into_owned());
     }
-    transcript.held_in(&line.text("directory"));
+    transcript.moved_to(&line.text("directory"));
     transcript.on_branch(&line.text("branch"));
     transcript.titled(&line.text("title"), 3);
     let parent = line.text("parent");

@@ -13,7 +13,7 @@ use super::lines::{self, Lines, Next};
 use super::node::Node;
 use super::parts::without_base64;
 use super::scaffold::{self, Turn};
-use super::{Cursor, Item, LINE_BYTES_MAX, Report};
+use super::{Cursor, Folder, Item, LINE_BYTES_MAX, Report};
 use crate::error::{Error, Result};
 use crate::marker;
 use crate::record::{Message, MessageForm, Origin, Record, Role, TEXT_BYTES_MAX, ToolCall, ToolResult, Trust};
@@ -35,6 +35,9 @@ const SESSIONS_MAX: usize = 4096;
 /// A title is a few words.
 const TITLE_BYTES_MAX: usize = 200;
 
+/// The longest path that is taken for one.
+const FOLDER_BYTES_MAX: usize = 4096;
+
 /// The longest id that is taken for one.
 const ID_BYTES_MAX: usize = 200;
 
@@ -53,6 +56,9 @@ struct Known {
     title_rank: u8,
     /// The place of its next message.
     position: u32,
+    /// Where its next message is said, and what the sink was told of that.
+    folder: Option<Folder>,
+    told_folder: Option<Folder>,
 }
 
 /// One file being read.
@@ -68,6 +74,10 @@ pub(super) struct Transcript {
     pub(super) current: String,
     pub(super) last_at: Option<Timestamp>,
     file_at: Timestamp,
+    /// Whether the file is read on: its sessions have a folder then that is not known here.
+    read_on: bool,
+    /// Where the session of the last line was when the file was left.
+    left_in: Option<String>,
     /// Calls whose answers have not come yet: their ids and the tools' names.
     open_calls: Vec<(String, String)>,
 }
@@ -87,6 +97,8 @@ impl Transcript {
             current,
             last_at: from.and_then(|cursor| cursor.last_at),
             file_at: modified.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH),
+            read_on: from.is_some(),
+            left_in: from.and_then(|cursor| cursor.folder.clone()),
             open_calls: from.map(|cursor| cursor.open_calls.clone()).unwrap_or_default(),
         }
     }
@@ -102,12 +114,14 @@ impl Transcript {
         if !self.sessions.contains_key(&self.current) {
             self.order.push(self.current.clone());
         }
-        let (tool, first) = (self.tool, self.first_position);
+        let (tool, first, left_in) = (self.tool, self.first_position, self.left_in.take());
         let known = self.sessions.entry(self.current.clone()).or_insert_with_key(|id| Known {
             session: Session::new(tool, id.clone(), Scope::root()),
             told: None,
             title_rank: 0,
             position: first,
+            folder: left_in.map(Folder::Path),
+            told_folder: None,
         });
         &mut known.session
     }
@@ -115,13 +129,35 @@ impl Transcript {
     /// The session was held in this folder, and so belongs to the project of its name.
     pub(super) fn held_in(&mut self, folder: &str) {
         let session = self.session();
-        if folder.is_empty() || folder.len() > 4096 || session.directory.is_some() {
+        if folder.is_empty() || folder.len() > FOLDER_BYTES_MAX || session.directory.is_some() {
             return;
         }
         let name = folder.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
         session.directory = Some(folder.to_owned());
         if session.project.is_none() {
             session.project = Some(name.to_owned()).filter(|name| !name.is_empty());
+        }
+    }
+
+    /// What follows was said in this folder, wherever the session began.
+    pub(super) fn moved_to(&mut self, folder: &str) {
+        self.held_in(folder);
+        if !folder.is_empty() && folder.len() <= FOLDER_BYTES_MAX {
+            self.said_in(Folder::Path(folder.to_owned()));
+        }
+    }
+
+    /// The session was held in a folder that the tool names so, for want of its path.
+    pub(super) fn held_in_named(&mut self, folder: Folder) {
+        if self.session().directory.is_none() {
+            self.said_in(folder);
+        }
+    }
+
+    fn said_in(&mut self, folder: Folder) {
+        self.session();
+        if let Some(known) = self.sessions.get_mut(&self.current) {
+            known.folder = Some(folder);
         }
     }
 
@@ -263,6 +299,14 @@ impl Transcript {
         self.session();
         let at = self.last_at.unwrap_or(self.file_at);
         let Some(known) = self.sessions.get_mut(&self.current) else { return ControlFlow::Continue(()) };
+        if known.folder != known.told_folder {
+            let begun_there = matches!(&known.folder, Some(Folder::Path(folder)) if known.told_folder.is_none()
+                && !self.read_on && known.session.directory.as_ref() == Some(folder));
+            known.told_folder.clone_from(&known.folder);
+            if let Some(folder) = known.folder.clone().filter(|_| !begun_there) {
+                sink(Item::Folder { session: self.current.clone(), folder })?;
+            }
+        }
         if known.told.as_ref().is_none_or(|told| is_news(told, &known.session)) {
             known.told = Some(known.session.clone());
             sink(Item::Session(known.session.clone()))?;
@@ -324,12 +368,17 @@ impl Transcript {
                 }
             }
         }
+        let folder = match self.sessions.get(&self.current).and_then(|known| known.folder.clone()) {
+            Some(Folder::Path(folder)) => Some(folder),
+            _ => self.left_in,
+        };
         let reached = self.sessions.values().map(|known| known.position).max().unwrap_or(self.first_position);
         self.report.cursor = Cursor {
             position: reached,
             last_at: self.last_at,
             open_calls: self.open_calls,
             session: Some(self.current),
+            folder,
             ..cursor
         };
         self.report

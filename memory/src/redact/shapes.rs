@@ -112,7 +112,7 @@ pub(super) fn azure_client_secret(text: &Text<'_>, anchor: Range<usize>) -> Opti
         && head.iter().all(|&byte| secret(byte))
         && head[3].is_ascii_digit()
         && (31..=36).contains(&tail)
-        && text.starts_fresh(start))
+        && text.starts_part(start))
     .then_some(start..anchor.end + tail)
 }
 
@@ -122,7 +122,7 @@ pub(super) fn facebook(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<us
     let sign = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'+' | b'/'));
     let length = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
     let end = anchor.end + length;
-    let whole = !sign(bytes[..anchor.start].last()) && !sign(bytes.get(end)) && text.starts_fresh(anchor.start);
+    let whole = !sign(bytes[..anchor.start].last()) && !sign(bytes.get(end)) && text.starts_part(anchor.start);
     (bytes[anchor.clone()] == *b"EAA" && (80..=400).contains(&length) && whole).then_some(anchor.start..end)
 }
 
@@ -132,7 +132,7 @@ pub(super) fn azure_devops(text: &Text<'_>, anchor: Range<usize>) -> Option<Rang
     let start = anchor.start.checked_sub(76)?;
     let head = bytes[start..anchor.start].iter().all(u8::is_ascii_alphanumeric);
     let tail = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
-    (bytes[anchor.clone()] == *b"AZDO" && head && tail == 4 && text.starts_fresh(start))
+    (bytes[anchor.clone()] == *b"AZDO" && head && tail == 4 && text.starts_part(start))
         .then_some(start..anchor.end + tail)
 }
 
@@ -141,7 +141,7 @@ pub(super) fn airtable(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<us
     let bytes = text.bytes;
     let id = run(bytes, anchor.end, |byte| byte.is_ascii_alphanumeric());
     let dot = anchor.end + id;
-    if id != 14 || bytes.get(dot) != Some(&b'.') || !text.starts_fresh(anchor.start) {
+    if id != 14 || bytes.get(dot) != Some(&b'.') || !text.starts_part(anchor.start) {
         return None;
     }
     let hex = run(bytes, dot + 1, |byte| byte.is_ascii_hexdigit());
@@ -210,7 +210,7 @@ pub(super) fn telegram_bot(text: &Text<'_>, anchor: Range<usize>) -> Option<Rang
     let tail = run(text.bytes, anchor.end, url64);
     let start = anchor.start - digits;
     // In an API address the token follows the literal `bot`.
-    let fresh = text.starts_fresh(start) || text.bytes[..start].ends_with(b"bot");
+    let fresh = text.starts_part(start) || text.bytes[..start].ends_with(b"bot");
     (text.bytes[anchor.clone()] == *b":AA" && (8..=10).contains(&digits) && (32..=34).contains(&tail) && fresh)
         .then_some(start..anchor.end + tail)
 }
@@ -222,7 +222,7 @@ pub(super) fn sendgrid(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<us
     if !(16..=32).contains(&first)
         || text.bytes.get(dot) != Some(&b'.')
         || text.bytes[anchor.clone()] != *b"SG."
-        || !text.starts_fresh(anchor.start)
+        || !text.starts_part(anchor.start)
     {
         return None;
     }
@@ -243,7 +243,7 @@ pub(super) fn mailchimp(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<u
 /// A signed or encrypted JSON web token: three to five runs of base64url with dots between.
 pub(super) fn jwt(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes;
-    if bytes[anchor.clone()] != *b"eyJ" || !text.starts_run(anchor.start) {
+    if bytes[anchor.clone()] != *b"eyJ" || !(text.starts_run(anchor.start) || text.follows_name(anchor.start)) {
         return None;
     }
     let mut end = anchor.start;

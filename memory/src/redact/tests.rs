@@ -39,6 +39,31 @@ fn known_tokens_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn a_token_behind_a_name_and_an_underscore_is_found_and_a_name_is_none() {
+    let redactor = Redactor::default();
+    let mut missed = Vec::new();
+    for seed in 1..4 {
+        for (rule, secret) in tokens(seed) {
+            for text in [format!("my_{secret}"), format!("the tool mcp__{secret} ended")] {
+                if redactor.redact(&text).text().contains(&secret) {
+                    missed.push(rule);
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+    for name in [
+        "set_npm_registry_of_all_packages_in_this_workspace_v2",
+        "is_sk-learn_installed_in_the_environment_3",
+        "test_hf_hub_download_of_a_model_with_a_long_name_2",
+        "my_glc_configuration_of_the_logging_collector",
+        "use_ghp_as_the_prefix_of_a_very_long_token_name_1",
+    ] {
+        assert_eq!(redactor.redact(name).text(), name);
+    }
+}
+
+#[test]
 fn named_secrets_are_found_by_their_names() {
     for seed in 1..40 {
         for (rule, before, secret, after) in assignments(seed) {

@@ -110,12 +110,19 @@ fn put_one(writing: &mut Writing, admitted: Admitted) -> Result<Put> {
     let (session, key) = (record.session.as_deref(), record.key.as_deref());
     let place = Place::of_bound(writing, &record.scope, &record.source, session, key, bound.as_ref())?;
     if let Some(known) = place.known(writing.connection(), record.key.as_deref())? {
-        return Ok(Put::Known(known));
+        return Ok(if is_forgotten(writing.connection(), known)? { Put::Forgotten(known) } else { Put::Known(known) });
     }
     let id = record.id;
     trials::told_by(writing, &record, bound.as_ref())?;
     add(writing, &place, record, None)?;
     Ok(Put::Added(id))
+}
+
+fn is_forgotten(connection: &Connection, id: RecordId) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT deleted_at_ms IS NOT NULL OR body IS NULL FROM records WHERE id = ?1")
+        .and_then(|mut select| select.query_row([id.as_bytes()], |columns| columns.get(0)))
+        .map_err(Error::sqlite("look whether a record was forgotten"))
 }
 
 /// Refuses a record that takes the place of one in a scope that nothing is written to: the older one would be gone from

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::id::{IdPrefix, RecordId, StoreId};
 use crate::record::Kind;
 use crate::scope::ReadSet;
+use crate::session::Session;
 use crate::store::{Beside, Changes, Counts, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
 
 /// Where the log ends.
@@ -304,6 +305,24 @@ pub(super) fn sessions(connection: &Connection, scopes: &ReadSet, limit: usize) 
 /// The sessions whose id starts so.
 pub(super) fn find_sessions(connection: &Connection, prefix: &str, limit: usize) -> Result<Vec<SessionEntry>> {
     session_entries(connection, prefix, limit, |_| true)
+}
+
+/// The sessions of exactly this source and id, in any scope. A damaged entry is passed over.
+pub(super) fn sessions_named(connection: &Connection, source: &str, id: &str) -> Result<Vec<Session>> {
+    let doing = "look for a session";
+    let mut select = connection
+        .prepare_cached(
+            "SELECT info, checksum FROM sessions
+             WHERE name = ?1 AND source = (SELECT number FROM sources WHERE name = ?2)",
+        )
+        .map_err(Error::sqlite(doing))?;
+    let entries = select
+        .query_map([id, source], |columns| {
+            Ok((columns.get::<_, String>(0).unwrap_or_default(), columns.get(1).unwrap_or_default()))
+        })
+        .map_err(Error::sqlite(doing))?;
+    let entries = entries.collect::<rusqlite::Result<Vec<_>>>().map_err(Error::sqlite(doing))?;
+    Ok(entries.into_iter().filter_map(|(info, checksum)| parse_session(&info, checksum)).collect())
 }
 
 fn session_entries(

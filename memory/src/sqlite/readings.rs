@@ -10,7 +10,7 @@ use super::put;
 use super::row::is_damage;
 use super::writer::Writing;
 use crate::error::{Error, Result};
-use crate::intake::clean_name;
+use crate::intake::{Intake, clean_name};
 use crate::redact::Redactor;
 use crate::scope::Scope;
 use crate::store::{Reading, ReadingPlace};
@@ -50,6 +50,7 @@ pub(super) fn put_reading(writing: &mut Writing, place: &ReadingPlace, reading: 
     if let Cow::Owned(clean) = clean_name(&place.path) {
         place.path = clean;
     }
+    reading = Intake::new().reading(reading);
     empty(connection, &mut reading)?;
     insert(connection, &place, &reading)
 }
@@ -124,17 +125,17 @@ pub(super) fn dirty(connection: &Connection, redactor: &Redactor) -> Result<Vec<
     let mut select =
         connection.prepare("SELECT path, tool, scope, state FROM readings").map_err(Error::sqlite(doing))?;
     let mut rows = select.query([]).map_err(Error::sqlite(doing))?;
+    let intake = Intake::with(redactor.clone());
     let mut dirty = Vec::new();
     while let Some(row) = rows.next().map_err(Error::sqlite(doing))? {
         let read = || -> rusqlite::Result<(String, String, String, String)> {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         };
         let (path, tool, scope, state) = read().map_err(Error::sqlite(doing))?;
-        let in_scope = |scope: &Scope| scope.holds_secret();
-        let sessions = serde_json::from_str::<Reading>(&state).map(|reading| reading.sessions).unwrap_or_default();
+        let noted = serde_json::from_str::<Reading>(&state).ok();
         if redactor.redact(&path).hits().next().is_some()
-            || Scope::parse(&scope).is_ok_and(|scope| in_scope(&scope))
-            || sessions.iter().any(|session| in_scope(&session.scope))
+            || Scope::parse(&scope).is_ok_and(|scope| scope.holds_secret())
+            || noted.is_some_and(|noted| intake.reading(noted.clone()) != noted)
         {
             dirty.push((path, tool, scope));
         }

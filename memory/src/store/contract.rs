@@ -97,7 +97,7 @@ fn the_same_provenance_adds_nothing(store: &dyn Store) {
     }
     store.forget(&[first], later()).expect("it is forgotten");
     let after = store.put(vec![admit(keyed("a", Some("s"), "1"))]).expect("a repeat is no error");
-    assert_eq!(after, [Put::Known(first)], "importing again does not bring back what was forgotten");
+    assert_eq!(after, [Put::Forgotten(first)], "importing again does not bring back what was forgotten");
     let twice = vec![admit(keyed("c", None, "x")), admit(keyed("c", None, "x"))];
     let puts = store.put(twice).expect("a repeat within one call is no error");
     assert!(puts[0].is_new() && puts[1] == Put::Known(puts[0].id()));
@@ -248,6 +248,10 @@ fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
     assert_eq!(entries[0].session.branch.as_deref(), Some("main"), "what is new is learned");
     assert_eq!(entries[0].messages, 4);
     assert_eq!(store.find_sessions("s-", 10).expect("the store answers").len(), 2, "one in each scope");
+    let named = store.sessions_named("test", "s-1").expect("the store answers");
+    assert!(!named.is_empty() && named.iter().all(|session| session.id == "s-1" && session.source == "test"));
+    assert!(store.sessions_named("test", "s-").expect("the store answers").is_empty(), "no beginning of an id");
+    assert!(store.sessions_named("other", "s-1").expect("the store answers").is_empty());
     let row = get_one(store, ids[2]).found().expect("found").row;
     let around = store.neighbours(row, 1, 5).expect("the store answers");
     let around: Vec<_> = around.into_iter().map(|lookup| lookup.found().expect("found").record.id).collect();

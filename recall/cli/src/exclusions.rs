@@ -144,6 +144,12 @@ impl Exclusions {
         self.projects.iter().any(|excluded| excluded.to_lowercase() == name.to_lowercase())
     }
 
+    /// Whether work in a folder is excluded, by its path or by its name as a project's.
+    pub(crate) fn excludes_folder(&self, folder: &Path) -> bool {
+        let name = folder.file_name().map(|name| name.to_string_lossy());
+        self.excludes_path(folder) || name.is_some_and(|name| self.excludes_project(&name))
+    }
+
     /// Why a hook that works for this session in this folder is to do nothing, if it is.
     pub(crate) fn excludes_work(
         &self,

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::import::foreign::{self, table_exists};
 use crate::import::node::Node;
 use crate::import::transcript::{Sink, Transcript, refused, time};
-use crate::import::{Cursor, Report, lines};
+use crate::import::{Cursor, Folder, Report, lines};
 
 /// The most messages of one store.
 const MESSAGES_MAX: usize = 100_000;
@@ -55,6 +55,10 @@ pub(super) fn read(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result
             }
             root = fields.text("latestRootBlobId").into_owned();
         }
+    }
+    let up = |levels: usize| path.ancestors().nth(levels)?.file_name()?.to_str();
+    if let (Some(project), Some("chats")) = (up(2), up(3)) {
+        transcript.held_in_named(Folder::Hash(project.to_owned()));
     }
     let mut messages = Vec::new();
     let mut blobs_left = BLOBS_MAX;

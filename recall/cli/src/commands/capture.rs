@@ -27,6 +27,9 @@ fn import(app: &App, waiting: &Capture) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
     command.arg("--home").arg(&app.home).args(["--json", "session", "import", "--tool", &waiting.tool]);
+    if let Some(folder) = &waiting.folder {
+        command.arg("--folder").arg(folder);
+    }
     command.args(waiting.path.as_ref().map(|path| path.as_os_str()));
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start the import")?;
     // 1: nothing was found, which is said by its being nothing.

@@ -36,13 +36,17 @@ const WAITING_MAX: usize = 10_000;
 pub(crate) struct Capture {
     pub(crate) tool: String,
     pub(crate) path: Option<PathBuf>,
+    /// Where the tool's hook was called: some transcripts do not say where they were held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Capture {
     pub(super) fn of(event: &Event) -> Capture {
         // A relative path means nothing to another process.
         let path = event.transcript.clone().filter(|path| path.is_absolute());
-        Capture { tool: event.tool.name().to_owned(), path }
+        let folder = event.folder.clone().filter(|folder| folder.is_absolute() && path.is_some());
+        Capture { tool: event.tool.name().to_owned(), path, folder }
     }
 
     /// Leaves word that this transcript has grown.
@@ -188,7 +192,7 @@ mod tests {
     use super::*;
 
     fn capture(name: &str) -> Capture {
-        Capture { tool: "codex".into(), path: Some(PathBuf::from(name)) }
+        Capture { tool: "codex".into(), path: Some(PathBuf::from(name)), folder: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod bad_input;
 mod context;
 mod episodes;
+mod folders;
 mod home;
 mod hooks;
 mod install;

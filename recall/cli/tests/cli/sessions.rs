@@ -192,3 +192,92 @@ fn of_a_large_import_the_index_is_made_in_the_background_unless_it_is_waited_for
     let done = other.json(&["session", "import", "large.jsonl", "--tool", "claude-code", "--wait"]);
     assert_eq!((done["messages_new"].as_u64(), done["index_lag"].as_u64()), (Some(50_001), Some(0)), "{done}");
 }
+
+#[test]
+fn what_a_person_forgot_is_said_to_stay_forgotten_when_it_is_imported_again() {
+    let home = Home::new();
+    transcript(&home);
+    home.run(&["session", "import", "transcripts"]);
+    home.run(&["forget", "--source", "claude-code"]);
+    fs::rename(home.work().join("transcripts"), home.work().join("copy")).unwrap();
+    let again = home.run(&["session", "import", "copy"]);
+    assert!(again.out.contains("note: 5 messages of those known were forgotten and stay so"), "{}", again.out);
+}
+
+#[test]
+fn excluding_a_folder_says_what_is_stored_of_it() {
+    let home = Home::new();
+    transcript(&home);
+    home.run(&["session", "import", "transcripts"]);
+    assert_snapshot!(home.stable(&home.run(&["session", "exclude", "/srv/shop"]).err), @r"
+    note: what is stored already stays: 1 session with 5 messages of what is excluded
+    hint: `harness forget --session ID` forgets it
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_a_failure_and_what_may_never_end_is_not_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    transcript(&home);
+    let pipe = home.work().join("pipe.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for tool in [&[][..], &["--tool", "codex"]] {
+        let done = home.run(&[&["session", "import", "pipe.jsonl"], tool].concat());
+        assert!(done.code == 2 && done.err.contains("neither a file nor a folder"), "{}", done.err);
+    }
+    let closed = home.work().join("transcripts/closed.jsonl");
+    fs::write(&closed, "{}").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    // Whoever may read everything cannot see this fail.
+    if fs::File::open(&closed).is_err() {
+        let done = home.run(&["--json", "session", "import", "transcripts"]);
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.out.contains("\"files_failed\":1") && done.out.contains("closed.jsonl"), "{}", done.out);
+    }
+}
+
+/// Sessions of one file, one after the other, each with a call, so that each has an episode.
+fn many_sessions(home: &Home, count: usize) {
+    let mut text = String::new();
+    for number in 0..count {
+        let line = |uuid: &str, role: &str, content: serde_json::Value| {
+            let message = serde_json::json!({ "role": role, "content": content });
+            serde_json::json!({ "type": role, "sessionId": format!("s-{number}"), "cwd": "/w",
+                "uuid": format!("{uuid}-{number}"), "timestamp": "2026-05-01T10:00:00Z", "message": message })
+        };
+        let call =
+            serde_json::json!([{ "type": "tool_use", "id": "t", "name": "Bash", "input": { "command": "make" } }]);
+        for line in [
+            line("a", "user", format!("mend the heron number {number}").into()),
+            line("b", "assistant", call),
+            line("c", "assistant", format!("it is mended {}", "and more ".repeat(200)).into()),
+        ] {
+            text.push_str(&format!("{line}\n"));
+        }
+    }
+    fs::write(home.work().join("many.jsonl"), text).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_that_was_stopped_or_killed_loses_no_episode() {
+    use std::time::Duration;
+    let home = Home::new();
+    many_sessions(&home, 1_500);
+    for (round, signal) in ["-INT", "-INT", "-KILL", "-INT"].into_iter().enumerate() {
+        let mut command = home.std_command();
+        command.args(["session", "import", "many.jsonl"]);
+        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(120 + 60 * round as u64));
+        std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        child.wait().unwrap();
+    }
+    home.run(&["session", "import", "many.jsonl"]);
+    assert_eq!(home.json(&["status"])["store"]["records"]["message"], 4_500);
+    let episodes = home.run(&["--json", "episode", "list", "-n", "10000"]).out;
+    let session = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["session"].to_string();
+    let sessions: std::collections::BTreeSet<String> = episodes.lines().map(session).collect();
+    assert_eq!(sessions.len(), 1_500);
+}

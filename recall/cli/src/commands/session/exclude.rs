@@ -4,9 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use harness_memory::Store;
 use harness_memory::store::{Filter, READ_ROWS_MAX};
-use harness_memory::{Lookup, RecordId};
+use harness_memory::{Lookup, ReadSet, RecordId, Store};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -19,12 +18,19 @@ use crate::report;
 /// How many records one call forgets: keeps each transaction short.
 const FORGET_RECORDS_MAX: usize = 1_000;
 
+/// How many sessions are looked through for those held in a folder that is excluded now.
+const SESSIONS_MAX: usize = 1_000_000;
+
+/// How many of them are named.
+const STORED_SHOWN_MAX: usize = 5;
+
 /// Leave paths, projects or sessions out of memory
 ///
 /// Importing, watching and the tools' hooks pass over what is excluded. A path is a folder with all inside
 /// it: transcripts that lie there, and sessions that were held there. A name without a slash that is no
 /// folder here is a project's name. Marking a session private forgets what is stored of it, too; that can be
-/// undone with `harness forget --undo` for a while. Without anything, lists what is excluded.
+/// undone with `harness forget --undo` for a while. What is stored of an excluded path or project stays, and is
+/// named. Without anything, lists what is excluded.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -96,7 +102,28 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             report::line(&format!("forgot {} of it that were stored", count(forgotten, "record")));
         }
     }
+    if !args.remove && !args.what.is_empty() && !app.home_is_missing() {
+        tell_stored(&exclusions, app)?;
+    }
     Ok(Exit::found(changes.iter().any(|(_, _, changed)| *changed) || !args.remove))
+}
+
+/// Says what is stored of the excluded folders and projects: it stays until it is forgotten.
+fn tell_stored(exclusions: &Exclusions, app: &App) -> anyhow::Result<()> {
+    let sessions = app.engine()?.store().sessions(&ReadSet::everything(), SESSIONS_MAX);
+    let sessions = sessions.context("cannot look for what is stored of it")?;
+    let stored: Vec<_> =
+        sessions.iter().filter(|entry| exclusions.excludes_session(&entry.session).is_some()).collect();
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let messages = stored.iter().map(|entry| entry.messages).sum();
+    let (sessions, messages) = (count(stored.len() as u64, "session"), count(messages, "message"));
+    report::line(&format!("note: what is stored already stays: {sessions} with {messages} of what is excluded"));
+    for entry in stored.iter().take(STORED_SHOWN_MAX) {
+        report::line(&format!("hint: `harness forget --session {}` forgets it", entry.session.id));
+    }
+    Ok(())
 }
 
 fn apply<T: PartialEq>(list: &mut Vec<T>, entry: T, remove: bool) -> anyhow::Result<bool> {

@@ -59,6 +59,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOOL", value_parser = tool)]
     tool: Option<&'static dyn Importer>,
 
+    /// Where sessions were held whose transcripts do not say it
+    #[arg(long, value_name = "FOLDER", requires = "paths")]
+    folder: Option<PathBuf>,
+
     /// Keep nothing: without a path say what would be read, with one read it and say what is in it
     #[arg(long)]
     dry_run: bool,
@@ -87,7 +91,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     }
     let places = if args.paths.is_empty() { default_places(app, args.tool)? } else { args.paths.clone() };
     let found = files::find(&places, args.tool)?;
-    if found.transcripts.is_empty() {
+    if found.transcripts.is_empty() && found.unreadable.is_empty() {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         report::line(&format!("no transcripts found in {}", places.join(", ")));
         report::line("hint: name the folder that holds them: `harness session import PATH`");
@@ -96,7 +100,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if args.paths.is_empty() {
         announce(&args, app, &found, &exclusions, scope.clone())?;
         if args.dry_run {
-            return Ok(Exit::Found);
+            found.unreadable.iter().for_each(|what| report::line(&format!("warning: {what}")));
+            return Ok(if found.unreadable.is_empty() { Exit::Found } else { Exit::Failed });
         }
     }
     let engine = if args.dry_run { None } else { Some(app.engine()?) };
@@ -109,6 +114,10 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
     };
     let mut ingest = Ingest::new(app, engine, intake, &exclusions, scope);
+    if let Some(folder) = &args.folder {
+        ingest
+            .held_in(folder.canonicalize().or_else(|_| std::path::absolute(folder)).unwrap_or_else(|_| folder.clone()));
+    }
     let all: u64 = found.transcripts.iter().map(|transcript| transcript.bytes).sum();
     let bar = Bar::bytes("reading transcripts");
     let mut done = 0;
@@ -126,6 +135,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     drop(bar);
     let mut tally = ingest.finish()?;
     tally.bytes = done;
+    found.unreadable.iter().for_each(|what| tally.failed(|| what.clone()));
     if let Some(engine) = engine.filter(|_| !interrupt::requested()) {
         let lag = text_lag(engine)?;
         if lag > INDEX_HERE_CHANGES_MAX && !args.wait {
@@ -225,6 +235,14 @@ fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::R
         }
         if tally.excluded > 0 {
             writeln!(out, "note: {} left out that you excluded", count(tally.excluded, "message"))?;
+        }
+        if tally.messages_forgotten > 0 {
+            let forgotten = count(tally.messages_forgotten, "message");
+            writeln!(
+                out,
+                "note: {forgotten} of those known were forgotten and stay so: `harness forget --undo --source TOOL` or \
+                 `--session ID` brings back what was not forgotten for good"
+            )?;
         }
         if tally.cut > 0 {
             writeln!(out, "note: {} cut, being longer than a record may be", count(tally.cut, "message"))?;

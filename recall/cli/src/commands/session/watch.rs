@@ -95,7 +95,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         let places = if args.paths.is_empty() { default_places(app, args.tool)? } else { args.paths.clone() };
         let existing: Vec<PathBuf> = places.into_iter().filter(|place| place.exists()).collect();
-        let Found { transcripts } = find_again(&existing, args.tool, &mut recognised)?;
+        let Found { transcripts, .. } = find_again(&existing, args.tool, &mut recognised)?;
         if transcripts.is_empty() {
             say("no transcripts yet; waiting for some");
         } else {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use harness_memory::import::{HEAD_BYTES, Importer, importer_of};
 
-use crate::report::{self, Advice};
+use crate::report::Advice;
 
 /// How deep folders are searched: tools keep their transcripts two or three deep.
 const DEPTH_MAX: usize = 32;
@@ -29,6 +29,8 @@ pub(crate) struct Transcript {
 /// The transcripts of some places, the one changed longest ago first.
 pub(crate) struct Found {
     pub(crate) transcripts: Vec<Transcript>,
+    /// Files and folders within these places that could not be looked into, each with the reason.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// Which importer reads which file, for whoever looks again and again.
@@ -41,25 +43,34 @@ pub(crate) fn find_again(
     tool: Option<&'static dyn Importer>,
     known: &mut Recognised,
 ) -> anyhow::Result<Found> {
-    let mut found = Vec::new();
+    let mut found = Found { transcripts: Vec::new(), unreadable: Vec::new() };
     for place in places {
         let Ok(facts) = fs::metadata(place) else { continue };
         if facts.is_dir() {
             folder(place, tool, DEPTH_MAX, known, &mut found)?;
+        } else if !facts.is_file() {
+            continue;
         } else if let Some(importer) = recognise(place, tool).ok().flatten().or(tool) {
             let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
+            found.transcripts.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
         }
     }
-    found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-    found.dedup_by(|a, b| a.path == b.path);
-    known.extend(found.iter().map(|transcript: &Transcript| (transcript.path.clone(), transcript.importer)));
-    Ok(Found { transcripts: found })
+    let found = in_order(found);
+    known
+        .extend(found.transcripts.iter().map(|transcript: &Transcript| (transcript.path.clone(), transcript.importer)));
+    Ok(found)
+}
+
+/// The transcript that was changed longest ago first, each once.
+fn in_order(mut found: Found) -> Found {
+    found.transcripts.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    found.transcripts.dedup_by(|a, b| a.path == b.path);
+    found
 }
 
 /// Looks through files and folders. A file that was named must be a transcript; in a folder, others are passed over.
 pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
-    let mut found: Vec<Transcript> = Vec::new();
+    let mut found = Found { transcripts: Vec::new(), unreadable: Vec::new() };
     for place in places {
         let facts = match fs::metadata(place) {
             Ok(facts) => facts,
@@ -72,6 +83,11 @@ pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
             folder(place, tool, DEPTH_MAX, &Recognised::new(), &mut found)?;
             continue;
         }
+        // A pipe or a device may never end.
+        if !facts.is_file() {
+            let what = format!("{} is neither a file nor a folder", place.display());
+            return Err(Advice::error(what, "write what comes from it to a file, and import that"));
+        }
         let importer = match tool {
             Some(tool) => Some(tool),
             None => recognise(place, None).with_context(|| format!("cannot read {}", place.display()))?,
@@ -81,11 +97,9 @@ pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
             Advice::error(format!("{} is no transcript of a tool that can be read", place.display()), hint)
         })?;
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        found.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
+        found.transcripts.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
     }
-    found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-    found.dedup_by(|a, b| a.path == b.path);
-    Ok(Found { transcripts: found })
+    Ok(in_order(found))
 }
 
 fn folder(
@@ -93,12 +107,12 @@ fn folder(
     tool: Option<&'static dyn Importer>,
     depth: usize,
     known: &Recognised,
-    found: &mut Vec<Transcript>,
+    found: &mut Found,
 ) -> anyhow::Result<()> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) => {
-            report::line(&format!("warning: cannot look into {}: {error}", path.display()));
+            found.unreadable.push(format!("cannot look into {}: {error}", path.display()));
             return Ok(());
         }
     };
@@ -121,16 +135,16 @@ fn folder(
             Ok(Some(importer)) => importer,
             Ok(None) => continue,
             Err(error) => {
-                report::line(&format!("warning: cannot read {}: {error}", path.display()));
+                found.unreadable.push(format!("cannot read {}: {error}", path.display()));
                 continue;
             }
         };
-        if found.len() == FILES_MAX {
+        if found.transcripts.len() == FILES_MAX {
             let what = format!("there are more than {FILES_MAX} transcripts");
             return Err(Advice::error(what, "import one folder after the other"));
         }
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        found.push(Transcript { path, importer, bytes: facts.len(), modified });
+        found.transcripts.push(Transcript { path, importer, bytes: facts.len(), modified });
     }
     Ok(())
 }

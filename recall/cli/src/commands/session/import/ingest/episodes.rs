@@ -9,7 +9,7 @@ use harness_memory::scope::Readable;
 use harness_memory::store::{Filter, Order, READ_ROWS_MAX};
 use harness_memory::{Body, Kind, Lookup, Origin, ReadSet, Record, Store};
 
-use super::Ingest;
+use super::{Ingest, SESSIONS_NOTED_MAX};
 
 /// How many of a session's episodes are looked at for the one that a new one replaces: a session that was
 /// resumed in other files has one a file.
@@ -23,10 +23,11 @@ impl Ingest<'_> {
     pub(super) fn episode(&mut self, place: usize, path: &Path) -> anyhow::Result<()> {
         let state = &mut self.states[place];
         let mut fold = std::mem::take(&mut state.fold);
+        let read_on = state.read_on.take().unwrap_or(false);
         let Some(mut key) = state.last_key.take() else { return Ok(()) };
+        state.undrawn = false;
         // Read on from its middle: what came before is in the store.
         let went_on = std::mem::take(&mut state.went_on);
-        let read_on = state.first_position.take().is_some_and(|first| first > 0) && self.resumed;
         if (went_on || read_on) && self.engine.is_some() {
             let Some(whole) = self.folded(place)? else { return Ok(()) };
             (fold, key) = whole;
@@ -55,17 +56,23 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Draws the episodes of all sessions of a file that went on while nobody drew them.
-    pub(super) fn settle(&mut self, path: &Path) -> anyhow::Result<()> {
-        for place in self.met.clone() {
-            if self.states[place].excluded {
-                continue;
-            }
-            if let Some((fold, key)) = self.folded(place)? {
+    /// Draws the episodes of the sessions met in a file that went on and were not drawn since: of all, or of those alone
+    /// that are not noted.
+    pub(super) fn settle(&mut self, path: &Path, unnoted: bool) -> anyhow::Result<()> {
+        let noted = if unnoted { SESSIONS_NOTED_MAX } else { 0 };
+        let settled = self.met.len().saturating_sub(noted);
+        let undrawn = self.met.iter().copied().take(settled).filter(|place| {
+            let state = &self.states[*place];
+            state.undrawn && !state.excluded
+        });
+        for place in undrawn.collect::<Vec<_>>() {
+            // What was met of it in this run is gathered, unless it was left for later.
+            if self.states[place].last_key.is_none() {
+                let Some((fold, key)) = self.folded(place)? else { continue };
                 let state = &mut self.states[place];
-                (state.fold, state.last_key, state.first_position) = (fold, Some(key), None);
-                self.episode(place, path)?;
+                (state.fold, state.last_key, state.read_on) = (fold, Some(key), None);
             }
+            self.episode(place, path)?;
         }
         Ok(())
     }
@@ -87,14 +94,7 @@ impl Ingest<'_> {
     /// The stored messages of a session, in the order in which they were added.
     pub(super) fn each_message(&self, place: usize, take: &mut dyn FnMut(&Record)) -> anyhow::Result<()> {
         let Some(engine) = self.engine else { return Ok(()) };
-        let session = &self.states[place].session;
-        let mut filter = Filter {
-            scopes: ReadSet::new([Readable::Exactly(session.scope.clone())]),
-            kinds: vec![Kind::Message],
-            session: Some(session.id.clone()),
-            source: Some(session.source.clone()),
-            ..Filter::default()
-        };
+        let mut filter = self.messages_of(place);
         loop {
             let page = engine.store().list(&filter).context("cannot list what is stored of a session")?;
             let full = page.len() == READ_ROWS_MAX;
@@ -111,6 +111,18 @@ impl Ingest<'_> {
             if !full {
                 return Ok(());
             }
+        }
+    }
+
+    /// The stored messages of a session.
+    pub(super) fn messages_of(&self, place: usize) -> Filter {
+        let session = &self.states[place].session;
+        Filter {
+            scopes: ReadSet::new([Readable::Exactly(session.scope.clone())]),
+            kinds: vec![Kind::Message],
+            session: Some(session.id.clone()),
+            source: Some(session.source.clone()),
+            ..Filter::default()
         }
     }
 

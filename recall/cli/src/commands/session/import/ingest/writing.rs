@@ -36,6 +36,8 @@ pub(crate) struct Tally {
     pub(crate) messages_read: u64,
     pub(crate) messages_new: u64,
     pub(crate) messages_known: u64,
+    /// Of those that are known, what a person forgot: importing does not bring it back.
+    pub(crate) messages_forgotten: u64,
     /// Messages that took the place of an earlier version of themselves.
     pub(crate) messages_changed: u64,
     /// Messages that their tool took back.
@@ -61,6 +63,12 @@ impl Tally {
     /// Whether anything was added or changed.
     pub(crate) fn wrote(&self) -> bool {
         self.messages_new + self.messages_changed + self.messages_withdrawn + self.episodes_new > 0
+    }
+
+    /// Counts what could not be read at all.
+    pub(crate) fn failed(&mut self, what: impl FnOnce() -> String) {
+        self.files_failed += 1;
+        self.problem(what);
     }
 
     pub(super) fn problem(&mut self, what: impl FnOnce() -> String) {
@@ -167,11 +175,16 @@ impl Ingest<'_> {
             let tally = &mut self.tally;
             match (kind, put) {
                 (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
-                (Kind::Episode, Put::Known(_)) => tally.episodes_known += 1,
+                (Kind::Episode, Put::Known(_) | Put::Forgotten(_)) => tally.episodes_known += 1,
                 (_, Put::Added(_)) => tally.messages_new += 1,
                 (_, Put::Known(_)) => tally.messages_known += 1,
+                (_, Put::Forgotten(_)) => {
+                    tally.messages_known += 1;
+                    // Of a message that its tool changes, an earlier version was forgotten for the one that stands.
+                    tally.messages_forgotten += u64::from(again.is_none());
+                }
             }
-            if let (Put::Known(id), Some(again)) = (put, again) {
+            if let (Put::Known(id) | Put::Forgotten(id), Some(again)) = (put, again) {
                 compared.push((*id, again));
             }
             if put.is_new() {
@@ -211,7 +224,10 @@ impl Ingest<'_> {
             }
             match store.replaced_by(&[id]).context("cannot look up a message")?.pop().flatten() {
                 Some(next) => id = next,
-                None => return Ok(()),
+                None => {
+                    self.tally.messages_forgotten += 1;
+                    return Ok(());
+                }
             }
         }
         Ok(())
