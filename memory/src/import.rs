@@ -33,6 +33,7 @@ use crate::error::Result;
 use crate::record::Record;
 use crate::session::Session;
 
+pub(crate) use lines::BYTE_ORDER_MARK;
 pub use lines::LINE_BYTES_MAX;
 
 /// All importers.
@@ -53,7 +54,12 @@ pub static IMPORTERS: &[&dyn Importer] = &[
 
 /// The importer that recognises this file, by its path and its first bytes.
 pub fn importer_of(path: &Path, head: &[u8]) -> Option<&'static dyn Importer> {
-    IMPORTERS.iter().copied().find(|importer| importer.detect(path, head))
+    IMPORTERS.iter().copied().find(|importer| is_of(*importer, path, head))
+}
+
+/// Whether this importer recognises the file. A byte order mark before the head does not matter.
+pub fn is_of(importer: &dyn Importer, path: &Path, head: &[u8]) -> bool {
+    importer.detect(path, lines::without_mark(head))
 }
 
 /// How many of a file's first bytes [`Importer::detect`] should be given: some tools write long first lines.

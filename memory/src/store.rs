@@ -165,13 +165,15 @@ impl Default for Filter {
     }
 }
 
-/// The order of a listing, by when records were added.
+/// The order of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// First added first.
     Oldest,
     /// Last added first.
     Newest,
+    /// Messages by their place in their session, those of one place first added first. What has no place is left out.
+    Place,
 }
 
 /// A part of the change log, in order.

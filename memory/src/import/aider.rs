@@ -1,7 +1,7 @@
 //! Chat histories of Aider: `.aider.chat.history.md` in a project's folder, Markdown that is appended to.
 //!
 //! What is particular about them:
-//! - A line `# aider chat started at …` begins a session; it names no zone, and is taken for UTC.
+//! - A line `# aider chat started at …` begins a session; it names no zone, and is taken for this machine's time.
 //! - `#### ` begins what the person said, `> ` what Aider printed, anything else is the model's. Lines of a
 //!   kind make one message, which may still grow while it is the last one.
 //! - There are no calls of tools: an edit that was applied and a command that was run are taken for one each.
@@ -171,9 +171,7 @@ struct Reader {
 
 impl Reader {
     fn begin(&mut self, transcript: &mut Transcript, stamp: &str) {
-        let civil = stamp.trim().replacen(' ', "T", 1).parse::<DateTime>().ok();
-        let at: Option<Timestamp> =
-            civil.and_then(|civil| civil.to_zoned(TimeZone::UTC).ok()).map(|zoned| zoned.timestamp());
+        let at = stamped(stamp, TimeZone::system());
         let id = format!("aider-{}", stamp.trim().replacen(' ', "T", 1));
         self.number = 0;
         transcript.enter(&id);
@@ -233,6 +231,12 @@ impl Reader {
     }
 }
 
+/// When a session began whose stamp was written in this zone.
+fn stamped(stamp: &str, zone: TimeZone) -> Option<Timestamp> {
+    let civil = stamp.trim().replacen(' ', "T", 1).parse::<DateTime>().ok()?;
+    civil.to_zoned(zone).ok().map(|zoned| zoned.timestamp())
+}
+
 /// Whether the person stopped an answer. Aider is left the same way, with Ctrl-C at its prompt: the line that says what
 /// the answer cost stands before it then, since the answer had come to its end.
 fn is_interrupted(printed: &str) -> bool {
@@ -264,4 +268,17 @@ fn command_of(text: &str) -> Command<'_> {
         return Command::Frame;
     }
     Command::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_of_the_zone_it_was_written_in() {
+        let at = |offset| stamped(" 2026-03-02 16:30:00", TimeZone::fixed(jiff::tz::offset(offset)));
+        assert_eq!(at(9), "2026-03-02T07:30:00Z".parse().ok());
+        assert_eq!(at(0), "2026-03-02T16:30:00Z".parse().ok());
+        assert_eq!(stamped("yesterday", TimeZone::UTC), None);
+    }
 }

@@ -71,7 +71,8 @@ impl Importer for ClaudeCode {
         // Other tools write JSON Lines with some of these fields, none writes such a pair.
         is("jsonl")
             && ((has("sessionId") && (has("parentUuid") || has("uuid") || has("isSidechain") || has("requestId")))
-                || (has("leafUuid") && has("summary")))
+                || (has("leafUuid") && has("summary"))
+                || (has("file-history-snapshot") && has("messageId") && has("snapshot")))
             && !has("payload")
     }
 

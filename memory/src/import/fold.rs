@@ -8,6 +8,7 @@
 
 mod evidence;
 pub mod marked;
+mod word;
 
 use std::borrow::Cow;
 
@@ -17,8 +18,9 @@ use serde::Deserialize;
 use super::claude_code::SUBAGENT;
 use super::tolerant::Text;
 use crate::record::{Episode, Message, MessageForm, Outcome, Role, ToolUse};
-use evidence::{Check, Word};
+use evidence::Check;
 use marked::Mark;
+use word::Word;
 
 /// The situation is a request, not a pasted log: what is longer is cut.
 const SITUATION_BYTES_MAX: usize = 8 * 1024;
@@ -155,7 +157,7 @@ impl Fold {
             self.situation = Some(cut(text, SITUATION_BYTES_MAX));
             return;
         }
-        let word = evidence::word_of(text).filter(|word| *word != Word::Thanks || !self.asked_back);
+        let word = word::word_of(text, self.asked_back).filter(|word| *word != Word::Thanks || !self.asked_back);
         if let Some(word) = word {
             self.word = Some((self.step, word, cut(text, 120)));
         }

@@ -2,7 +2,7 @@
 //! successor, which is appended to.
 //!
 //! What is particular about them:
-//! - An id may come again: the last message of an id is the one that counts.
+//! - An id may come again: the last message of an id is the one that counts, and it stands where the first one stood.
 //! - In the JSON Lines, `$set` changes what is known of the session (or its messages), and `$rewindTo` takes
 //!   back a message and all after it. They are read twice: first for what counts, then for what is said.
 //!   What was read before and is taken back now is [`Item::Withdrawn`].
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::lines::{Lines, Next};
+use super::lines::{Lines, Next, mended};
 use super::node::{Fields, Node};
 use super::parts::said;
 use super::transcript::{ARGUMENTS_BYTES_MAX, Sink, Transcript, document, exit_ok, json_lines, refused, time};
@@ -76,19 +76,19 @@ fn read_document(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result<R
     let fields = node.fields();
     about(&mut transcript, &fields, path);
     let messages = fields.first(&["messages", "history"]).items();
-    let mut last: FxHashMap<u64, usize> = FxHashMap::default();
-    for (place, message) in messages.iter().enumerate() {
+    let mut last: FxHashMap<u64, Node<'_>> = FxHashMap::default();
+    for message in &messages {
         if let Some(id) = print_of(*message) {
-            last.insert(id, place);
+            last.insert(id, *message);
         }
     }
-    for (place, message) in messages.iter().enumerate() {
+    for message in &messages {
         transcript.report.lines += 1;
-        if print_of(*message).is_some_and(|id| last.get(&id) != Some(&place)) {
+        let Some(counts) = print_of(*message).map_or(Some(*message), |id| last.remove(&id)) else {
             transcript.report.frames += 1;
             continue;
-        }
-        if say(&mut transcript, *message, sink).is_break() {
+        };
+        if say(&mut transcript, counts, sink).is_break() {
             transcript.report.stopped = true;
             return Ok(transcript.finish(Cursor::default(), sink));
         }
@@ -135,20 +135,30 @@ fn about(transcript: &mut Transcript, fields: &Fields<'_>, path: &Path) {
 
 /// What counts of a file of lines.
 struct Live {
-    /// For each id, by its fingerprint, the number of the line whose message counts, counted from 1.
-    lines: FxHashMap<u64, u64>,
+    /// For each id, by its fingerprint, where its message stands and where what it says is.
+    places: FxHashMap<u64, Placed>,
     /// Ids that were taken back and did not come again.
     withdrawn: HashMap<u64, String>,
+}
+
+/// A message that counts.
+#[derive(Clone, Copy)]
+struct Placed {
+    /// The number of the line where its id came first, counted from 1: there it stands in the session.
+    first: u64,
+    /// The number of the line where its id came last, and where that line begins: that version counts.
+    last: u64,
+    last_at: u64,
 }
 
 /// Reads the file once for what counts in it.
 fn live(path: &Path) -> Result<Live> {
     let mut lines = Lines::open(path, None)?;
     let mut order: Vec<u64> = Vec::new();
-    let mut live = Live { lines: FxHashMap::default(), withdrawn: HashMap::new() };
+    let mut live = Live { places: FxHashMap::default(), withdrawn: HashMap::new() };
     let mut names: FxHashMap<u64, String> = FxHashMap::default();
     loop {
-        let number = lines.number + 1;
+        let (number, last_at) = (lines.number + 1, lines.offset);
         let (line, last) = match lines.next()? {
             Next::Line(line) => (line, false),
             Next::End { rest, .. } => (rest, true),
@@ -161,17 +171,19 @@ fn live(path: &Path) -> Result<Live> {
                 let target = xxh3_64(target.as_bytes());
                 if let Some(at) = order.iter().position(|id| *id == target) {
                     for id in order.drain(at..) {
-                        live.lines.remove(&id);
+                        live.places.remove(&id);
                         live.withdrawn.insert(id, names.remove(&id).unwrap_or_default());
                     }
                 }
             }
             let mut met = |id: &str, live: &mut Live| {
                 let print = xxh3_64(id.as_bytes());
-                if live.lines.insert(print, number).is_none() {
+                let first = live.places.get(&print).map(|placed| placed.first);
+                if first.is_none() {
                     order.push(print);
                     names.insert(print, id.to_owned());
                 }
+                live.places.insert(print, Placed { first: first.unwrap_or(number), last: number, last_at });
                 live.withdrawn.remove(&print);
             };
             for message in fields.get("$set").get("messages").items() {
@@ -189,6 +201,35 @@ fn live(path: &Path) -> Result<Live> {
     }
 }
 
+/// The messages of one line further on, by their fingerprints. Kept until another line is asked for: one line may hold
+/// all messages of a session anew.
+#[derive(Default)]
+struct Later {
+    at: Option<u64>,
+    messages: FxHashMap<u64, String>,
+}
+
+impl Later {
+    /// What the line that begins at this byte says under this fingerprint.
+    fn message(&mut self, path: &Path, at: u64, print: u64) -> Option<&str> {
+        if self.at != Some(at) {
+            *self = Later { at: Some(at), messages: Self::of_line(path, at).unwrap_or_default() };
+        }
+        self.messages.get(&print).map(String::as_str)
+    }
+
+    fn of_line(path: &Path, at: u64) -> Option<FxHashMap<u64, String>> {
+        let mut lines = Lines::at(path, at).ok()?;
+        let line = match lines.next().ok()? {
+            Next::Line(line) | Next::End { rest: line, .. } => mended(line),
+            Next::TooLong => return None,
+        };
+        let node = Node::parse(&line).ok()?;
+        let listed = node.get("$set").get("messages").items().into_iter().chain([node]);
+        Some(listed.filter_map(|message| Some((print_of(message)?, message.raw().to_owned()))).collect())
+    }
+}
+
 fn read_lines(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result<Report> {
     let live = live(path)?;
     // A message that was read may have been taken back or changed since: what is read again under the same
@@ -196,9 +237,9 @@ fn read_lines(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result<Repo
     let mut transcript = Transcript::new(TOOL, path, None);
     let restarted = from.is_some_and(|cursor| cursor.offset > 0) && !super::transcript::fits(path, from)?;
     let mut title = String::new();
-    let mut number = 0;
+    let mut later = Later::default();
     let cursor = json_lines(&mut transcript, path, None, sink, &mut |transcript, node, _, sink| {
-        number = transcript.report.lines + 1;
+        let number = transcript.report.lines + 1;
         let fields = node.fields();
         if fields.has("sessionId") && fields.has("projectHash") {
             about(transcript, &fields, path);
@@ -209,14 +250,12 @@ fn read_lines(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result<Repo
                 title = text.into_owned();
             }
         }
-        let counts = |message: Node<'_>| print_of(message).is_none_or(|id| live.lines.get(&id) == Some(&number));
+        let mut later = |at, print| later.message(path, at, print).map(str::to_owned);
         for message in set.get("messages").items() {
-            if counts(message) {
-                say(transcript, message, sink)?;
-            }
+            say_counting(transcript, &live, &mut later, (number, message), sink)?;
         }
-        if fields.has("type") && counts(node) {
-            return say(transcript, node, sink);
+        if fields.has("type") {
+            return say_counting(transcript, &live, &mut later, (number, node), sink);
         }
         transcript.report.frames += 1;
         ControlFlow::Continue(())
@@ -231,6 +270,25 @@ fn read_lines(path: &Path, from: Option<&Cursor>, sink: Sink<'_>) -> Result<Repo
     }
     transcript.report.restarted = restarted;
     Ok(transcript.finish(cursor, sink))
+}
+
+/// Hands on what counts of a message, where its id came first: what came under that id last.
+fn say_counting(
+    transcript: &mut Transcript,
+    live: &Live,
+    later: &mut dyn FnMut(u64, u64) -> Option<String>,
+    (number, message): (u64, Node<'_>),
+    sink: Sink<'_>,
+) -> ControlFlow<()> {
+    let Some(print) = print_of(message) else { return say(transcript, message, sink) };
+    let Some(placed) = live.places.get(&print).filter(|placed| placed.first == number) else {
+        transcript.report.frames += 1;
+        return ControlFlow::Continue(());
+    };
+    let text = if placed.last == number { None } else { later(placed.last_at, print) };
+    // A file that is written anew under the reader is read again, since its fingerprint has changed.
+    let node = text.as_deref().and_then(|text| Node::parse(text).ok());
+    say(transcript, node.unwrap_or(message), sink)
 }
 
 /// Hands on one message, with its calls and their answers.

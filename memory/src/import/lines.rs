@@ -19,6 +19,14 @@ const HEAD_PRINT_BYTES: u64 = 1024;
 /// Bytes before the cursor that tell whether the file was rewritten.
 const TAIL_PRINT_BYTES: u64 = 256;
 
+/// What some editors and exports on Windows put before UTF-8 text. It is no part of the text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Text without the mark that may stand before it.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
+
 /// A file read by lines.
 pub(super) struct Lines {
     reader: BufReader<File>,
@@ -73,6 +81,14 @@ impl Lines {
         Ok(Self { reader, path: path.to_owned(), buffer: Vec::new(), restarted, offset, number, awaits_line_end })
     }
 
+    /// Opens a file at the beginning of the line at this byte, whatever stands before it.
+    pub(super) fn at(path: &Path, offset: u64) -> Result<Self> {
+        let mut lines = Self::open(path, None)?;
+        lines.reader.seek(SeekFrom::Start(offset)).map_err(Error::io("read the transcript", path))?;
+        lines.offset = offset;
+        Ok(lines)
+    }
+
     /// The next line.
     pub(super) fn next(&mut self) -> Result<Next<'_>> {
         self.buffer.clear();
@@ -81,6 +97,10 @@ impl Lines {
         let read = self.read_some()?;
         if read == 0 {
             return Ok(Next::End { rest: &[], bytes: 0 });
+        }
+        // The mark counts as bytes of the file, so that cursors stay right, and not as a part of the line.
+        if self.offset == 0 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
         if self.buffer.last() == Some(&b'\n') {
             self.offset += read;
@@ -186,7 +206,7 @@ pub(super) fn mended(line: &[u8]) -> String {
 
 /// A whole document as text, mended only where it must be: line ends between values are no control characters in strings.
 pub(super) fn mended_document(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).into_owned();
+    let text = String::from_utf8_lossy(without_mark(bytes)).into_owned();
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
         return text;
     }
@@ -222,6 +242,25 @@ mod tests {
         let line = r#"{"a":"x\ud800y\udc00z\ud83d\ude00 \\ud800 \ud83d"}"#;
         let value: serde_json::Value = serde_json::from_str(&mended(line.as_bytes())).unwrap();
         assert_eq!(value["a"], "x\u{FFFD}y\u{FFFD}z😀 \\ud800 \u{FFFD}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line_and_counts_for_the_cursor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marked.jsonl");
+        std::fs::write(&path, b"\xEF\xBB\xBF{\"a\":1}\r\n{\"b\":2}\n").unwrap();
+        let mut lines = Lines::open(&path, None).unwrap();
+        assert!(matches!(lines.next().unwrap(), Next::Line(b"{\"a\":1}")));
+        assert_eq!(lines.offset, 12);
+        let (head, tail) = lines.prints(12).unwrap();
+        let cursor = Cursor { offset: 12, line: 1, head, tail, ..Cursor::default() };
+        let mut lines = Lines::open(&path, Some(&cursor)).unwrap();
+        assert!(!lines.restarted);
+        assert!(matches!(lines.next().unwrap(), Next::Line(b"{\"b\":2}")));
+        assert_eq!((lines.offset, mended_document(b"\xEF\xBB\xBF[]").as_str()), (20, "[]"));
+        std::fs::write(&path, b"\xEF\xBB\xBF{}").unwrap();
+        let mut lines = Lines::open(&path, None).unwrap();
+        assert!(matches!(lines.next().unwrap(), Next::End { rest: b"{}", bytes: 5 }));
     }
 
     #[test]

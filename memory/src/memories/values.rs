@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Reading;
 use crate::error::{Error, Result};
+use crate::import::BYTE_ORDER_MARK;
 
 /// The longest line or value that is read: far more than a memory could be.
 const LINE_BYTES_MAX: usize = 16 << 20;
@@ -21,7 +22,10 @@ pub(super) fn each(
     see: &mut dyn FnMut(&mut Reading, u64, &str, Value) -> bool,
 ) -> Result<()> {
     let mut file = BufReader::new(File::open(reading.path).map_err(Error::io("read", reading.path))?);
-    if is_lines(&mut file).map_err(Error::io("read", reading.path))? {
+    let marked = file.fill_buf().map_err(Error::io("read", reading.path))?.starts_with(BYTE_ORDER_MARK);
+    let start = if marked { BYTE_ORDER_MARK.len() as u64 } else { 0 };
+    file.seek(SeekFrom::Start(start)).map_err(Error::io("read", reading.path))?;
+    if is_lines(&mut file, start).map_err(Error::io("read", reading.path))? {
         return each_line(reading, file, see);
     }
     let mut json = serde_json::Deserializer::from_reader(Bounded { inner: file, value: 0 });
@@ -47,11 +51,11 @@ pub(super) fn each(
 }
 
 /// Whether the first line is an object of its own.
-fn is_lines(file: &mut BufReader<File>) -> std::io::Result<bool> {
+fn is_lines(file: &mut BufReader<File>, start: u64) -> std::io::Result<bool> {
     let mut line = Vec::new();
     file.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
     let more = file.fill_buf()?.iter().any(|byte| !byte.is_ascii_whitespace());
-    file.seek(SeekFrom::Start(0))?;
+    file.seek(SeekFrom::Start(start))?;
     let whole = line.trim_ascii().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(&line).is_ok();
     Ok(whole && more)
 }

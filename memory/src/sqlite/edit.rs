@@ -107,6 +107,7 @@ pub(super) fn update(writing: &mut Writing, id: RecordId, patch: Patch) -> Resul
 /// Forgets records; see [`crate::Store::forget`].
 pub(super) fn forget(writing: &mut Writing, ids: &[RecordId], undo_until: Timestamp) -> Result<usize> {
     let mut live = 0;
+    let mut episodes = false;
     for id in ids {
         let (mut raw, stored) = open(writing, *id)?;
         let Some(stored) = stored.filter(|stored| stored.forgotten.is_none()) else { continue };
@@ -114,7 +115,12 @@ pub(super) fn forget(writing: &mut Writing, ids: &[RecordId], undo_until: Timest
         raw.deleted_at_ms = Some(writing.now_ms);
         raw.undo_until_ms = Some(to_ms(undo_until));
         save(writing, raw, &stored, ChangeKind::Forget)?;
+        episodes |= matches!(stored.record.body, Body::Episode(_));
         live += 1;
+    }
+    if episodes {
+        // Its credit may go on to the one that replaces it.
+        trials::changed(writing.connection())?;
     }
     Ok(live)
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::SqliteStore;
 use super::put::parse_session;
+use super::read;
 use crate::error::{Error, Result};
 use crate::id::RecordId;
 use crate::record::Kind;
@@ -40,8 +41,14 @@ impl SqliteStore {
         self.read(|reader| ids.iter().map(|id| name(&reader.connection, &sql, id.as_bytes())).collect())
     }
 
-    /// At most `limit` sessions within a read set, the last started first, behind the session of the number `after`;
-    /// each with its number, which names its place for the next call.
+    /// For each of these the live record that stands in its place at last: the end of the chain of those that replace it,
+    /// whether those between are forgotten or not. `None` where the chain ends in nothing live.
+    pub fn latest(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordId>>> {
+        self.read(|reader| ids.iter().map(|id| read::latest(&reader.connection, *id)).collect())
+    }
+
+    /// At most `limit` sessions within a read set, those that went on last first, behind the place `after`; each with its
+    /// place. A session that goes on between two calls moves to the front; the others are met once each.
     pub fn sessions_after(
         &self,
         scopes: &ReadSet,
@@ -90,12 +97,8 @@ fn sessions_after(
         Some((number, session?))
     });
     let mut found: Vec<(i64, Session)> = known.filter(|(_, session)| scopes.allows(&session.scope)).collect();
-    found.sort_by_key(|(number, session)| (Reverse(session.started_at), Reverse(*number)));
-    // A session that has gone meanwhile leaves nothing to go on from, which is the end of the listing.
-    let start = match after {
-        None => 0,
-        Some(after) => found.iter().position(|(number, _)| *number == after).map_or(found.len(), |at| at + 1),
-    };
+    found.sort_by_key(|(number, session)| Reverse(place_of(*number, session)));
+    let start = after.map_or(0, |after| found.partition_point(|(number, session)| place_of(*number, session) >= after));
     let mut count = connection
         .prepare_cached("SELECT count(*) FROM records WHERE session = ?1 AND kind = ?2 AND deleted_at_ms IS NULL")
         .map_err(Error::sqlite(doing))?;
@@ -104,9 +107,20 @@ fn sessions_after(
         let messages: i64 = count
             .query_row(params![number, Kind::Message.code()], |columns| columns.get(0))
             .map_err(Error::sqlite(doing))?;
-        Ok((number, SessionEntry { session, messages: messages as u64 }))
+        let place = place_of(number, &session);
+        Ok((place, SessionEntry { session, messages: messages as u64 }))
     })
     .collect()
+}
+
+/// How many bits of a session's place its number has, behind the second of its end: a billion sessions, to the year 2242.
+const NUMBER_BITS: u32 = 30;
+
+/// Where a session stands among all, by when it went on last, then by its number. Of which no time is known is last.
+pub(super) fn place_of(number: i64, session: &Session) -> i64 {
+    let end = session.ended_at.or(session.started_at).map_or(0, |end| end.as_second());
+    let end = end.clamp(0, (1 << (63 - NUMBER_BITS)) - 1);
+    (end << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
 }
 
 #[cfg(test)]
@@ -135,7 +149,8 @@ mod tests {
         let store = SqliteStore::open(folder.path()).unwrap();
         for number in 0..7 {
             let mut session = Session::new("test", format!("s{number}"), Scope::parse("ana").unwrap());
-            session.started_at = jiff::Timestamp::from_second(1_000 + 10 * (number % 3)).ok();
+            session.started_at = jiff::Timestamp::from_second(1_000 + number).ok();
+            session.ended_at = jiff::Timestamp::from_second(2_000 + 10 * (number % 3)).ok();
             store.put_session(session).unwrap();
         }
         let all = store.sessions(&ReadSet::everything(), 100).unwrap();
@@ -147,5 +162,15 @@ mod tests {
             paged.extend(page.into_iter().map(|(_, entry)| entry));
         }
         assert_eq!(paged, all);
+        let ends: Vec<_> = all.iter().map(|entry| entry.session.ended_at).collect();
+        assert!(ends.is_sorted_by(|a, b| a >= b), "{ends:?}");
+        // One that goes on meanwhile moves to the front, and the rest is neither lost nor met again.
+        let first = store.sessions_after(&ReadSet::everything(), None, 3).unwrap();
+        let mut again = first[2].1.session.clone();
+        again.ended_at = jiff::Timestamp::from_second(9_000).ok();
+        store.put_session(again).unwrap();
+        let rest = store.sessions_after(&ReadSet::everything(), Some(first[2].0), 100).unwrap();
+        let rest: Vec<_> = rest.into_iter().map(|(_, entry)| entry).collect();
+        assert_eq!(rest, all[3..]);
     }
 }

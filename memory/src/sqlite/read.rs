@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::names::place_of;
 use super::put::parse_session;
 use super::row::{COLUMNS, is_damage, to_ms};
 use super::{Reader, fold};
@@ -13,6 +14,9 @@ use crate::record::Kind;
 use crate::scope::ReadSet;
 use crate::session::Session;
 use crate::store::{Beside, Changes, Counts, Filter, Lookup, Order, READ_ROWS_MAX, Row, SessionEntry};
+
+/// Versions of one record that are followed: a session that goes on for weeks has one a prompt.
+const VERSIONS_MAX: usize = 10_000;
 
 /// Where the log ends.
 pub(super) fn head(connection: &Connection, store: StoreId) -> Result<Position> {
@@ -124,6 +128,27 @@ pub(super) fn replaced_by(connection: &Connection, id: RecordId) -> Result<Optio
             .optional()
     };
     Ok(select().map_err(Error::sqlite("look for what replaces a record"))?.map(RecordId::from_bytes))
+}
+
+/// The live record at the end of the chain of those that replace this one, where others of the chain may be forgotten.
+pub(super) fn latest(connection: &Connection, id: RecordId) -> Result<Option<RecordId>> {
+    let next = |id: RecordId| -> rusqlite::Result<Option<([u8; 16], bool)>> {
+        connection
+            .prepare_cached(
+                "SELECT id, deleted_at_ms IS NULL FROM records WHERE replaces = ?1
+                 ORDER BY deleted_at_ms IS NOT NULL, row DESC LIMIT 1",
+            )?
+            .query_row([id.as_bytes()], |columns| Ok((columns.get(0)?, columns.get(1)?)))
+            .optional()
+    };
+    let (mut at, mut live) = (id, false);
+    for _ in 0..VERSIONS_MAX {
+        match next(at).map_err(Error::sqlite("look for what replaces a record"))? {
+            Some((id, is_live)) => (at, live) = (RecordId::from_bytes(id), is_live),
+            None => break,
+        }
+    }
+    Ok(live.then_some(at))
 }
 
 impl Reader {
@@ -238,9 +263,13 @@ fn rows_of(connection: &Connection, filter: &Filter) -> Result<Vec<Row>> {
         values.push(value);
         terms.push(sql.replace('#', &format!("?{}", values.len())));
     };
-    let newest = filter.order == Order::Newest;
+    let (past, order) = match filter.order {
+        Order::Oldest => ("row > #", "row"),
+        Order::Newest => ("row < #", "row DESC"),
+        Order::Place => ("(position, row) > (SELECT position, row FROM records WHERE row = #)", "position, row"),
+    };
     if let Some(after) = filter.after {
-        term(if newest { "row < #" } else { "row > #" }, Value::Integer(after.0));
+        term(past, Value::Integer(after.0));
     }
     if let Some(session) = &filter.session {
         term("session IN (SELECT number FROM sessions WHERE name = #)", Value::Text(session.clone()));
@@ -266,10 +295,12 @@ fn rows_of(connection: &Connection, filter: &Filter) -> Result<Vec<Row>> {
     if !filter.scopes.is_everything() {
         terms.push(format!("scope IN ({})", scope_numbers(connection, &filter.scopes)?.join(", ")));
     }
+    if filter.order == Order::Place {
+        terms.push("position IS NOT NULL".to_owned());
+    }
     let sql = format!(
-        "SELECT row FROM records WHERE {} ORDER BY row {} LIMIT {}",
+        "SELECT row FROM records WHERE {} ORDER BY {order} LIMIT {}",
         terms.join(" AND "),
-        if newest { "DESC" } else { "ASC" },
         filter.limit.min(READ_ROWS_MAX),
     );
     let select = || -> rusqlite::Result<Vec<Row>> {
@@ -297,7 +328,7 @@ fn scope_numbers(connection: &Connection, scopes: &ReadSet) -> Result<Vec<String
     Ok(numbers)
 }
 
-/// The sessions within a read set, the last started first.
+/// The sessions within a read set, those that went on last first.
 pub(super) fn sessions(connection: &Connection, scopes: &ReadSet, limit: usize) -> Result<Vec<SessionEntry>> {
     session_entries(connection, "", limit, |scope| scopes.allows(scope))
 }
@@ -350,7 +381,7 @@ fn session_entries(
             Err(source) => return Err(Error::Sqlite { doing, source }),
         }
     }
-    found.sort_by_key(|(number, session)| (std::cmp::Reverse(session.started_at), std::cmp::Reverse(*number)));
+    found.sort_by_key(|(number, session)| std::cmp::Reverse(place_of(*number, session)));
     let mut count = connection
         .prepare_cached("SELECT count(*) FROM records WHERE session = ?1 AND kind = ?2 AND deleted_at_ms IS NULL")
         .map_err(Error::sqlite(doing))?;

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::read;
 use super::row::{from_ms, is_damage, to_ms};
 use super::writer::Writing;
 use crate::error::{Error, Result};
 use crate::export::Run;
 use crate::id::RecordId;
 use crate::intake::clean_name;
-use crate::record::{Body, Outcome, Record};
+use crate::record::{Body, Kind, Outcome, Record};
 use crate::redact::Redactor;
 use crate::scope::Scope;
 use crate::session::run_name;
@@ -159,7 +160,8 @@ fn checksum(parts: &[&[u8]]) -> i64 {
     sum.digest() as i64
 }
 
-fn changed(connection: &Connection) -> Result<()> {
+/// Counts a change: what was computed from these tables is computed again.
+pub(super) fn changed(connection: &Connection) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO meta VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
@@ -336,7 +338,58 @@ pub(super) fn trials(connection: &Connection, limit: usize) -> Result<Vec<Trial>
             (trial.outcome, trial.reason) = (Some(outcome), reason);
         }
     }
+    let mut heirs = Heirs::default();
+    for trial in &mut trials {
+        trial.records = heirs.of_all(connection, std::mem::take(&mut trial.records))?;
+    }
     Ok(trials)
+}
+
+/// Who is credited with what an earlier version of it was given for. A session that goes on has its episode drawn anew,
+/// and a message may grow: the version before is forgotten by whoever drew it, and says the same. A note that was
+/// forgotten said something else than the one that replaces it, and keeps its own.
+#[derive(Default)]
+struct Heirs {
+    known: HashMap<RecordId, RecordId>,
+    /// Whether any record replaces another, once that is known.
+    any: Option<bool>,
+}
+
+impl Heirs {
+    /// These records, or who stands in their place; each once, in order.
+    fn of_all(&mut self, connection: &Connection, records: Vec<RecordId>) -> Result<Vec<RecordId>> {
+        let any = match self.any {
+            Some(any) => any,
+            None => *self.any.insert(read::any_replaces(connection)?),
+        };
+        if !any {
+            return Ok(records);
+        }
+        let mut heirs = Vec::with_capacity(records.len());
+        for id in records {
+            let heir = self.of(connection, id)?;
+            if !heirs.contains(&heir) {
+                heirs.push(heir);
+            }
+        }
+        Ok(heirs)
+    }
+
+    fn of(&mut self, connection: &Connection, id: RecordId) -> Result<RecordId> {
+        if let Some(heir) = self.known.get(&id) {
+            return Ok(*heir);
+        }
+        let kinds = (Kind::Message.code(), Kind::Episode.code());
+        let drawn_anew: bool = connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 AND deleted_at_ms IS NOT NULL AND kind IN (?2, ?3))",
+            )
+            .and_then(|mut select| select.query_row(params![id.as_bytes(), kinds.0, kinds.1], |columns| columns.get(0)))
+            .map_err(Error::sqlite("look for who is credited"))?;
+        let heir = if drawn_anew { read::latest(connection, id)?.unwrap_or(id) } else { id };
+        self.known.insert(id, heir);
+        Ok(heir)
+    }
 }
 
 /// How a run ended; a damaged row says nothing and is logged.
@@ -379,7 +432,14 @@ pub(super) fn credit_resets(connection: &Connection) -> Result<Vec<(RecordId, Ti
     let mut select =
         connection.prepare_cached("SELECT record, at_ms, checksum FROM credit_resets").map_err(Error::sqlite(doing))?;
     let rows = select.query([]).map_err(Error::sqlite(doing))?;
-    whole(rows, credit_reset).map_err(Error::sqlite(doing))
+    let mut resets = whole(rows, credit_reset).map_err(Error::sqlite(doing))?;
+    let mut heirs = Heirs::default();
+    for (id, _) in &mut resets {
+        *id = heirs.of_all(connection, vec![*id])?.pop().unwrap_or(*id);
+    }
+    // Of several that come to one record, whoever takes them into a map keeps the last.
+    resets.sort_by_key(|(_, at)| *at);
+    Ok(resets)
 }
 
 /// The share of runs that are given nothing.

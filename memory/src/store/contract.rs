@@ -28,6 +28,7 @@ pub fn check<S: Store>(mut open: impl FnMut() -> S) {
     a_record_that_votes_for_itself_gains_nothing(&open());
     an_episode_says_how_its_session_ended_where_that_was_given_something(&open());
     credit_can_start_anew_and_a_holdout_is_kept(&open());
+    credit_goes_on_to_what_is_drawn_anew(&open());
     a_reading_is_kept_for_each_transcript_tool_and_scope(&open());
 }
 
@@ -222,6 +223,17 @@ fn lists_keep_to_their_filter(store: &dyn Store) {
     let row = get_one(store, ids[3]).found().expect("found").row;
     let next = list(Filter { order: Order::Newest, after: Some(row), limit: 2, ..all() });
     assert_eq!(next, [ids[2], ids[1]]);
+    let mut placed = vec![message];
+    for (position, text) in [(3, "fourth"), (1, "second"), (2, "third"), (1, "beside the second")] {
+        let mut record = Record::new(scope("a"), "other", Origin::User, Message::new(Role::User, position, text));
+        record.session = Some("s".to_owned());
+        placed.push(put_one(store, record));
+    }
+    let of_session = |after| Filter { session: Some("s".into()), order: Order::Place, limit: 3, after, ..all() };
+    assert_eq!(list(of_session(None)), [placed[0], placed[2], placed[4]]);
+    let row = get_one(store, placed[4]).found().expect("found").row;
+    assert_eq!(list(of_session(Some(row))), [placed[3], placed[1]]);
+    assert_eq!(list(Filter { order: Order::Place, ..all() }).len(), 5, "what has no place is left out");
 }
 
 fn sessions_learn_and_their_messages_have_neighbours(store: &dyn Store) {
@@ -319,6 +331,34 @@ fn an_episode_says_how_its_session_ended_where_that_was_given_something(store: &
         assert_eq!(ended(), Some(outcome), "what a person says replaces what the transcript shows");
     }
     assert_eq!(store.trials(10).expect("the store answers").len(), 1, "who was given nothing has no trial");
+}
+
+fn credit_goes_on_to_what_is_drawn_anew(store: &dyn Store) {
+    let next = |replaces: Option<RecordId>, body: Body| {
+        let mut record = Record { body, ..note("a", "") };
+        record.replaces = replaces;
+        put_one(store, record)
+    };
+    let first = next(None, Episode::new("deploy the shop").into());
+    let said = next(None, Note::new("the VPN first").into());
+    store.expose(Exposure::new("run-1", "deploy", vec![first, said])).expect("it is noted");
+    let reset = Timestamp::from_second(1_800_000_000).expect("a time");
+    store.reset_credit(first, reset).expect("it is noted");
+    let second = next(Some(first), Episode::new("deploy the shop").into());
+    store.forget(&[first], Timestamp::now()).expect("it is forgotten");
+    store.expose(Exposure::new("run-2", "deploy", vec![second, first])).expect("it is noted");
+    let third = next(Some(second), Episode::new("deploy the shop").into());
+    let version = store.trials_version().expect("the store answers");
+    store.forget(&[second], Timestamp::now()).expect("it is forgotten");
+    assert_ne!(store.trials_version().expect("the store answers"), version, "credit is to be computed again");
+    store.purge(Timestamp::MAX).expect("it is purged");
+    // What a person said anew is another statement, which has to earn its own.
+    next(Some(said), Note::new("the VPN last").into());
+    store.forget(&[said], Timestamp::MAX).expect("it is forgotten");
+    let trials = store.trials(10).expect("the store answers");
+    assert_eq!(trials[0].records, [third, said]);
+    assert_eq!(trials[1].records, [third], "each once");
+    assert_eq!(store.credit_resets().expect("the store answers"), [(third, reset)]);
 }
 
 fn credit_can_start_anew_and_a_holdout_is_kept(store: &dyn Store) {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use harness_memory::import::{Cursor, Importer, Item};
+use harness_memory::import::{Cursor, IMPORTERS, Importer, Item, importer_of};
 
-use super::{fixture, message, read, recognised, records};
+use super::{FIXTURES, fixture, message, read, recognised, records};
 
 /// Fixtures of formats that are appended to.
 const APPENDED: &[&str] = &[
@@ -26,7 +26,7 @@ fn said(items: &[Item]) -> Vec<(String, String, String)> {
 }
 
 struct Growing {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     path: PathBuf,
     importer: &'static dyn Importer,
     whole: Vec<u8>,
@@ -37,7 +37,7 @@ impl Growing {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(fixture(name).file_name().unwrap());
         let importer = recognised(&fixture(name));
-        Growing { path, importer, whole: fs::read(fixture(name)).unwrap(), _folder: folder }
+        Growing { path, importer, whole: fs::read(fixture(name)).unwrap(), folder: folder }
     }
 }
 
@@ -119,6 +119,64 @@ fn gemini_takes_the_last_of_an_id_and_takes_back_what_was_rewound() {
         },
         ["a2", "u2"]
     );
+}
+
+#[test]
+fn a_gemini_message_that_comes_again_stands_where_it_stood_first() {
+    let message =
+        |id: &str, rest: &str| format!("{{\"id\":\"{id}\",\"timestamp\":\"2026-03-02T09:00:01.000Z\",{rest}}}");
+    let said_by = |kind: &str, text: &str| format!("\"type\":\"{kind}\",\"content\":\"{text}\"");
+    let call = "\"type\":\"gemini\",\"content\":\"I run the tests.\",\"toolCalls\":[{\"id\":\"c\",\"name\":\"run_shell_command\",\
+                \"args\":{\"command\":\"pytest\"},\"status\":\"success\",\"result\":\"1 failed, 3 passed\"}]";
+    let head = r#"{"sessionId":"g","projectHash":"ab","startTime":"2026-03-02T09:00:00.000Z","kind":"main"}"#;
+    let first = [
+        message("m1", &said_by("user", "fix the flaky test")),
+        message("m2", &said_by("gemini", "I run")),
+        message("m3", &said_by("gemini", "Fixed.")),
+    ];
+    let again = [message("m2", call), message("m3", &said_by("gemini", "Fixed it."))];
+    let set = format!("{{\"$set\":{{\"messages\":[{},{}]}}}}", first[0], again.join(","));
+    let expected = ["fix the flaky test", "I run the tests.", "1 failed, 3 passed", "Fixed it."];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session-1.jsonl");
+    let importer = IMPORTERS.iter().copied().find(|importer| importer.tool() == "gemini").unwrap();
+    for later in [again.join("\n"), set] {
+        fs::write(&path, format!("{head}\n{}\n{later}\n", first.join("\n"))).unwrap();
+        let (items, _) = read(importer, &path, None);
+        let texts: Vec<String> = said(&items).into_iter().map(|(_, _, text)| text).collect();
+        assert_eq!(texts, expected, "{later}");
+        let places: Vec<u32> = records(&items).into_iter().map(|record| super::message(record).position).collect();
+        assert_eq!(places, [0, 1, 2, 3]);
+    }
+    let all = [&first[..], &again[..]].concat().join(",");
+    let path = folder.path().join("session-2.json");
+    let start = head.strip_suffix('}').unwrap();
+    fs::write(&path, format!("{start},\"messages\":[{all}]}}")).unwrap();
+    let texts: Vec<String> = said(&read(importer, &path, None).0).into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn a_byte_order_mark_changes_nothing() {
+    for name in FIXTURES.iter().filter(|name| !name.starts_with("opencode")) {
+        let growing = Growing::of(name);
+        let place = growing.folder.path().join(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, &growing.whole).unwrap();
+        let expected = read(growing.importer, &place, None);
+        let marked = [b"\xEF\xBB\xBF", growing.whole.as_slice()].concat();
+        fs::write(&place, &marked).unwrap();
+        assert_eq!(
+            importer_of(&place, &marked[..marked.len().min(4000)]).map(|found| found.tool()),
+            Some(growing.importer.tool()),
+            "{name}"
+        );
+        let found = read(growing.importer, &place, None);
+        assert_eq!(said(&found.0), said(&expected.0), "{name}");
+        assert_eq!(found.1.skipped, expected.1.skipped, "{name}");
+        let again = read(growing.importer, &place, Some(&found.1.cursor));
+        assert!(!again.1.restarted, "{name}");
+    }
 }
 
 #[test]

@@ -1,11 +1,7 @@
-//! What says how a run ended: checks and their results, and what the person said afterwards.
+//! What says how a run ended: checks and their results, and what the tool's frame says of the person.
 //!
 //! Everything here prefers saying nothing to saying something wrong: an outcome that is taken for evidence
 //! and is none teaches the wrong lesson.
-
-use std::sync::LazyLock;
-
-use aho_corasick::{AhoCorasick, MatchKind};
 
 /// A kind of command whose result says something about the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +21,6 @@ impl Check {
     }
 }
 
-/// What a person's later turn says about what was done before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    Thanks,
-    Correction,
-}
-
 #[rustfmt::skip]
 const TESTS: &[&str] = &[
     "cargo test", "cargo nextest", "pytest", "python -m unittest", "python3 -m unittest", "npm test", "npm t ",
@@ -39,6 +28,7 @@ const TESTS: &[&str] = &[
     "vitest", "mocha", "go test", "mvn test", "mvn verify", "gradle test", "gradlew test", "make test", "make check",
     "ctest", "tox", "nox", "rspec", "rake test", "rails test", "phpunit", "dotnet test", "swift test", "mix test",
     "sbt test", "stack test", "cabal test", "zig build test", "bazel test", "playwright test", "flutter test",
+    "mvnw test", "mvnw verify", "node --test", "meson test", "cypress run", "ginkgo", "gotestsum", "ava", "just test",
 ];
 
 #[rustfmt::skip]
@@ -57,16 +47,13 @@ const LINTS: &[&str] = &[
 
 /// Which check a shell command runs, if any.
 pub(super) fn check_of(command: &str) -> Option<Check> {
-    let command = command.to_lowercase();
+    let command = without_documents(&command.to_lowercase());
     // A test file that is merely printed or searched is no test run.
     let runs = |words: &[&str]| {
         command.split(['\n', ';', '|', '&', '(']).any(|part| {
-            let part = format!("{} ", without_prefix(part.trim()));
-            words.iter().any(|word| {
-                part.starts_with(word)
-                    && !part[word.len()..]
-                        .starts_with(|next: char| next.is_alphanumeric() || matches!(next, '.' | '_' | '-' | '/'))
-            })
+            let part = without_prefix(part.trim());
+            let bare = without_options(part);
+            [format!("{part} "), format!("{bare} ")].iter().any(|part| words.iter().any(|word| is_run(part, word)))
         })
     };
     match () {
@@ -77,15 +64,59 @@ pub(super) fn check_of(command: &str) -> Option<Check> {
     }
 }
 
+fn is_run(part: &str, word: &str) -> bool {
+    let goes_on = |next: char| next.is_alphanumeric() || matches!(next, '.' | '_' | '-' | '/');
+    part.strip_prefix(word).is_some_and(|rest| !rest.starts_with(goes_on))
+}
+
+/// The command without the documents that it writes: `cat > run.sh <<'EOF' … EOF` runs nothing of them.
+fn without_documents(command: &str) -> String {
+    let mut kept = String::with_capacity(command.len());
+    let mut until: Option<&str> = None;
+    for line in command.lines() {
+        if let Some(end) = until {
+            if line.trim() == end {
+                until = None;
+            }
+            continue;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+        let mark = line.split_once("<<").map(|(_, mark)| mark.trim_start_matches(['-', '~', ' ', '\'', '"', '\\']));
+        let mark = mark.map(|mark| mark.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default());
+        until = mark.filter(|mark| !mark.is_empty());
+    }
+    kept
+}
+
+/// `mvn -q test` as `mvn test`: the options between a program and what it is to do.
+fn without_options(part: &str) -> String {
+    const WITH_VALUE: &[&str] = &["-c", "-f", "-p", "--prefix", "--cwd", "--manifest-path", "--dir", "--directory"];
+    let mut words = part.split_whitespace();
+    let mut bare = words.next().unwrap_or_default().to_owned();
+    let mut rest = words.peekable();
+    while let Some(option) = rest.next_if(|word| word.starts_with(['-', '+'])) {
+        if WITH_VALUE.contains(&option) {
+            rest.next();
+        }
+    }
+    for word in rest {
+        bare.push(' ');
+        bare.push_str(word);
+    }
+    bare
+}
+
 /// The command behind what only sets its surroundings: `FOO=1 timeout 60 npx vitest`.
 fn without_prefix(mut part: &str) -> &str {
     loop {
         let (word, rest) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
         let rest = rest.trim_start();
         let sets = word.contains('=') && !word.starts_with('-') && !word.starts_with('=');
-        let wraps = matches!(word, "time" | "nice" | "env" | "sudo" | "npx" | "bunx" | "exec" | "xvfb-run");
+        let wraps = matches!(word, "time" | "nice" | "env" | "sudo" | "npx" | "bunx" | "uvx" | "exec" | "xvfb-run");
         let runs = (matches!(word, "uv" | "poetry" | "pipenv" | "hatch" | "pdm") && rest.starts_with("run ")
             || matches!(word, "bundle" | "pnpm" | "yarn") && rest.starts_with("exec ")
+            || word == "pipx" && rest.starts_with("run ")
             || matches!(word, "python" | "python3") && rest.starts_with("-m pytest"))
         .then(|| rest.split_once(' ').map_or("", |(_, rest)| rest));
         part = match runs {
@@ -109,30 +140,7 @@ pub(super) fn is_green(check: Check, ok: Option<bool>, text: &str) -> Option<boo
     }
     let tail = &text[start..];
     if check == Check::Tests {
-        let red = tail.contains("test result: FAILED")
-            || tail.contains("=== FAILURES")
-            || tail.contains("Test Suites:") && counted(tail, "failed")
-            || tail.contains("--- FAIL")
-            || tail
-                .lines()
-                .any(|line| line.starts_with("FAIL ") || line.starts_with("FAILED ") || line.starts_with("FAILED ("))
-            || counted(tail, "failed")
-            || counted(tail, "failing")
-            || counted(tail, "errors")
-            || tail.contains("BUILD FAILURE")
-            || tail.contains("could not compile");
-        if red {
-            return Some(false);
-        }
-        let green = tail.contains("test result: ok")
-            || counted(tail, "passed")
-            || counted(tail, "passing")
-            || tail.lines().any(|line| line == "OK" || line.starts_with("OK (") || line.starts_with("ok  \t"));
-        if green && ok != Some(false) {
-            return Some(true);
-        }
-        // Without a verdict in words, a run of nothing exits well, too.
-        return if ok == Some(false) { Some(false) } else { None };
+        return tests_are_green(ok, tail);
     }
     let red = ok == Some(false)
         || tail
@@ -143,13 +151,131 @@ pub(super) fn is_green(check: Check, ok: Option<bool>, text: &str) -> Option<boo
     Some(!red)
 }
 
-/// Whether a count above zero stands before the word: `3 failed`.
-fn counted(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text[..at].trim_end_matches(' ');
-        let digits = before.bytes().rev().take_while(u8::is_ascii_digit).count();
-        digits > 0 && before.len() < at && before[before.len() - digits..].bytes().any(|digit| digit != b'0')
-    })
+/// Whether tests passed. What the runner sums up outweighs what is printed on the way: a test may print anything.
+fn tests_are_green(ok: Option<bool>, tail: &str) -> Option<bool> {
+    let sums: Vec<Sum> = tail.lines().filter_map(Sum::read).collect();
+    let starts = |marks: &[&str]| tail.lines().any(|line| marks.iter().any(|mark| line.starts_with(mark)));
+    let red = sums.iter().any(|sum| sum.failed)
+        || tail.contains("test result: FAILED")
+        || tail.contains("could not compile")
+        || starts(&[
+            "--- FAIL",
+            "FAIL\t",
+            "FAILED (",
+            "[INFO] BUILD FAILURE",
+            "BUILD FAILED",
+            "BUILD FAILURE",
+            "FAILURE: ",
+        ])
+        || sums.is_empty() && starts(&["FAIL ", "FAILED ", "=== FAILURES", "[ERROR] Failed", "not ok "]);
+    if red {
+        return Some(false);
+    }
+    let passed = sums.iter().any(|sum| sum.passed);
+    // Runners that give no number.
+    let worded = sums.is_empty() && !tail.contains("Ran 0 tests") && tail.lines().any(is_green_line);
+    if (passed || worded) && ok != Some(false) {
+        return Some(true);
+    }
+    // Without a verdict in words, a run of nothing exits well, too.
+    if ok == Some(false) { Some(false) } else { None }
+}
+
+fn is_green_line(line: &str) -> bool {
+    let ran = line.starts_with("ok  \t") && !line.contains("[no tests") && !line.contains("[no test files]");
+    let all = line.trim().to_ascii_lowercase();
+    ran || line == "OK" || all.starts_with("all tests passed") || line.starts_with("BUILD SUCCESSFUL")
+}
+
+/// What a line says in which a runner sums up a run: `12 passed, 1 failed in 0.3s`, `Tests run: 12, Failures: 0`.
+#[derive(Debug, PartialEq)]
+struct Sum {
+    failed: bool,
+    passed: bool,
+}
+
+impl Sum {
+    fn read(line: &str) -> Option<Sum> {
+        let line = line.trim_matches(|c: char| matches!(c, '=' | '#' | 'ℹ' | '│' | '-' | '*') || c.is_whitespace());
+        let line = line.strip_prefix("[INFO] ").or_else(|| line.strip_prefix("[ERROR] ")).unwrap_or(line);
+        let line = line.strip_prefix("[WARNING] ").unwrap_or(line).trim_start().to_ascii_lowercase();
+        let words: Vec<&str> =
+            line.split(|c: char| !c.is_ascii_alphanumeric() && c != '%').filter(|w| !w.is_empty()).collect();
+        let number = |word: &str| word.trim_end_matches('%').parse::<u64>().ok();
+        const HEADS: &[&str] = &[
+            "test result:",
+            "tests:",
+            "test suites:",
+            "test files",
+            "tests run:",
+            "tests ",
+            "passed! ",
+            "failed! ",
+            "ok |",
+            "failed |",
+            "summary [",
+            "executed ",
+            "ok (",
+            "failed (",
+        ];
+        let headed = HEADS.iter().any(|head| line.starts_with(head));
+        // `# pass 5` of node, ` 5 pass` of bun.
+        let terse =
+            matches!(words.as_slice(), ["pass" | "fail", count] | [count, "pass" | "fail"] if number(count).is_some());
+        if !headed && !terse && !begins_with_count(&line) {
+            return None;
+        }
+        let mut sum = Sum { failed: false, passed: false };
+        let mut any = false;
+        for (at, word) in words.iter().enumerate() {
+            let failing = matches!(*word, "failed" | "failing" | "failures" | "failure" | "errors" | "error" | "fail");
+            let passing = matches!(*word, "passed" | "passing" | "pass");
+            let totals = matches!(*word, "examples" | "example" | "runs" | "assertions") || *word == "tests" && !terse;
+            if !(failing || passing || totals) {
+                continue;
+            }
+            // "3 failed", "3 tests failed"; "Failures: 3", "failures=3".
+            let before = at.checked_sub(1).and_then(|at| match words[at] {
+                "tests" | "test" => at.checked_sub(1).and_then(|at| number(words[at])),
+                word => number(word),
+            });
+            let labelled = words.get(at + 1).and_then(|next| number(next)).filter(|_| is_labelled(&line, word));
+            let Some(count) = labelled.or(before) else { continue };
+            any = true;
+            sum.failed |= failing && count > 0;
+            sum.passed |= passing && count > 0;
+            // "12 examples, 0 failures": all that did not fail passed.
+            sum.passed |= totals && count > 0 && (line.contains("failure") || line.starts_with("ok ("));
+        }
+        // Maven labels the whole, too: "Tests run: 12".
+        let run = line.strip_prefix("tests run:").and_then(|rest| number(rest.trim_start().split([',', ' ']).next()?));
+        sum.passed |= run.is_some_and(|run| run > 0);
+        sum.passed &= !sum.failed;
+        any.then_some(sum)
+    }
+}
+
+/// Whether the word is a label of what follows: `failures: 3`, `failures=3`, and `fail 3` of a line that says no more.
+fn is_labelled(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| line[at + word.len()..].starts_with([':', '=']))
+        || line.starts_with(&format!("{word} "))
+}
+
+/// Whether a line begins with a count of results and nothing else: `3 failed, 10 passed`, and not `3 failed attempts`.
+fn begins_with_count(line: &str) -> bool {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return false;
+    }
+    let rest = line[digits..].strip_prefix('%').unwrap_or(&line[digits..]).trim_start();
+    let rest = rest.strip_prefix("tests ").unwrap_or(rest);
+    const RESULTS: &[&str] = &[
+        "passed", "failed", "passing", "failing", "errors", "error", "examples", "example", "tests", "runs", "skipped",
+    ];
+    let Some(rest) = RESULTS.iter().find_map(|result| rest.strip_prefix(result)) else { return false };
+    rest.is_empty()
+        || rest.starts_with([',', ';', '|', '(', ')'])
+        || [" in ", " (", " |", " out of"].iter().any(|end| rest.starts_with(end))
 }
 
 /// Whether a tool changes files.
@@ -207,184 +333,9 @@ pub(super) fn telling_line(text: &str) -> &str {
     lines.find(telling).unwrap_or(first).trim()
 }
 
-/// A turn longer than this is a new request, whatever words are in it.
-const WORD_BYTES_MAX: usize = 600;
-
-#[rustfmt::skip]
-const CORRECTIONS: &[&str] = &[
-    // English
-    "still fail", "still broken", "still not", "still doesn't", "still does not", "still getting", "still get ",
-    "still the same", "still wrong", "still an error", "still see", "doesn't work", "does not work", "didn't work",
-    "did not work", "not working", "isn't working", "isn't right", "not right", "that's wrong", "that is wrong",
-    "this is wrong", "it's wrong", "wrong file", "not what i", "you broke", "it broke", "same error", "not fixed",
-    "didn't fix", "did not fix", "doesn't fix", "undo that", "undo this", "revert that", "revert this",
-    "revert your", "roll that back", "made it worse", "incorrect",
-    // Chinese
-    "不对", "不對", "错了", "錯了", "还是不行", "還是不行", "不行", "没用", "沒用", "不工作", "还是报错", "還是報錯",
-    "仍然报错", "又报错", "依然报错", "没有解决", "沒有解決", "没解决", "没修好", "没有生效", "不是这样", "不是這樣",
-    "不是我要", "改回去", "撤销刚才", "还是失败", "還是失敗", "还是错", "弄坏", "更糟",
-    // Japanese
-    "違います", "違う", "ちがう", "動かない", "動きません", "動いていません", "直っていない", "直ってない",
-    "直っていません", "まだエラー", "まだ失敗", "まだ動", "まだ直", "おかしい", "間違って", "間違い", "ダメです",
-    "だめです", "ダメでした", "だめでした", "元に戻して", "同じエラー", "うまくいかない", "うまくいきません", "壊れ",
-    // Korean
-    "아니에요", "아닙니다", "틀렸", "안 돼", "안돼", "안 됩니다", "안됩니다", "작동하지 않", "동작하지 않", "여전히",
-    "아직도", "같은 오류", "같은 에러", "잘못", "되돌려", "고쳐지지",
-];
-
-#[rustfmt::skip]
-const THANKS: &[&str] = &[
-    // English
-    "thank you", "thanks", "thx", "perfect", "great job", "good job", "well done", "nice work", "lgtm", "looks good",
-    "works now", "works great", "works perfectly", "it works", "that works", "works well", "working now",
-    "that fixed it", "fixed it", "awesome", "excellent", "solved", "exactly what i", "all good",
-    // Chinese
-    "谢谢", "謝謝", "多谢", "多謝", "感谢", "感謝", "可以了", "搞定", "完美", "没问题了", "沒問題了", "解决了",
-    "解決了", "成功了", "太好了", "很好", "正常了", "通过了", "通過了", "好用了", "修好了",
-    // Japanese
-    "ありがとう", "助かりました", "助かります", "完璧", "動きました", "動くようになりました", "直りました",
-    "解決しました", "うまくいきました", "いい感じ", "バッチリ", "ばっちり", "問題ありません", "問題なさそう",
-    // Korean
-    "감사합니다", "감사해요", "고마워", "고맙습니다", "완벽", "잘 됩니다", "잘 돼요", "잘됩니다", "잘돼요", "해결됐",
-    "해결되었", "수고하셨", "잘 작동", "잘 동작",
-];
-
-/// Of these, the words that say nothing about the work itself.
-#[rustfmt::skip]
-const GRATITUDE: &[&str] = &[
-    "thank", "thx", "谢谢", "謝謝", "多谢", "多謝", "感谢", "感謝", "ありがとう", "감사", "고마워", "고맙습니다",
-];
-
-/// Words before a thanks that make it something else: a condition, a question, a request.
-#[rustfmt::skip]
-const NOT_YET: &[&str] = &[
-    "not ", "n't ", "until ", "make sure", "ensure", "check ", "if ", "whether", "should", "when ", "so that ",
-    "verify", "please", "can you", "could you", "how ", "why ", "没", "不", "请", "如果", "确保", "是否", "検証",
-    "確認", "もし", "ください", "만약", "확인", "해 주세요", "해주세요",
-];
-
-/// What a person's turn says about the work before it, where it clearly says something.
-pub(super) fn word_of(text: &str) -> Option<Word> {
-    let text = text.trim();
-    if text.len() > WORD_BYTES_MAX {
-        return None;
-    }
-    let text = text.to_lowercase().replace('’', "'");
-    if text.contains("in advance") {
-        return None;
-    }
-    // Aider's command that takes the last change back.
-    if text == "/undo" {
-        return Some(Word::Correction);
-    }
-    if let Some(correction) = CORRECTION.find(&text) {
-        let at = correction.start();
-        // "Is that wrong?", "tell me if it is not working", "没有不对" say nothing yet.
-        let before = &text[..at];
-        let asks = ["if ", "whether", "如果", "もし", "만약", "没有", "沒有", "nothing "]
-            .iter()
-            .any(|word| before.ends_with(word) || last_clause(before).contains(word));
-        return if asks { None } else { Some(Word::Correction) };
-    }
-    if matches!(text.split(|c: char| !c.is_alphanumeric()).next(), Some("no" | "nope" | "wrong"))
-        && (text.starts_with("no,") || text.starts_with("nope") || text.starts_with("wrong"))
-    {
-        return Some(Word::Correction);
-    }
-    let at = find_thanks(&text)?;
-    let clause = last_clause(&text[..at]);
-    if NOT_YET.iter().any(|word| clause.contains(word))
-        || text[at..].trim_end().ends_with(['?', '？']) && !text[at..].contains(['.', '!', '。', '！'])
-    {
-        return None;
-    }
-    // Who thanks and then asks is not at the end yet.
-    if text.ends_with(['?', '？']) && GRATITUDE.iter().any(|word| text[at..].starts_with(word)) {
-        return None;
-    }
-    // A polite end of a new request thanks for what is still to come.
-    let before = text[..at].trim();
-    let requests = ["please", "can you", "could you", "请", "請", "帮", "幫", "ください", "お願い", "주세요", "부탁"];
-    (before.len() <= 40 || !requests.iter().any(|word| before.contains(word)))
-        .then_some(())
-        .filter(|()| !(requests.iter().any(|word| before.contains(word))))
-        .filter(|()| before.len() <= 160)
-        .map(|()| Word::Thanks)
-}
-
-/// Where thanks stand by themselves; scripts without spaces have them anywhere.
-fn find_thanks(text: &str) -> Option<usize> {
-    let inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let found = THANK.find_overlapping_iter(text).filter(|found| {
-        !text[found.range()].is_ascii()
-            || !inside(text[..found.start()].chars().next_back()) && !inside(text[found.end()..].chars().next())
-    });
-    found.map(|found| found.start()).min()
-}
-
-/// All corrections at once: every turn of a person is looked through for them.
-static CORRECTION: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(MatchKind::LeftmostFirst, CORRECTIONS));
-
-static THANK: LazyLock<AhoCorasick> = LazyLock::new(|| searcher(MatchKind::Standard, THANKS));
-
-/// The lists are ours, and far below the limit of what can be searched for at once.
-fn searcher(kind: MatchKind, words: &[&str]) -> AhoCorasick {
-    AhoCorasick::builder().match_kind(kind).build(words).expect("a list of words")
-}
-
-fn last_clause(text: &str) -> &str {
-    text.rsplit(['.', '!', ',', ';', '\n', '。', '！', '，', '、', '；']).next().unwrap_or(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thanks_and_corrections_are_told_apart_in_four_languages() {
-        for text in [
-            "Thanks! Please update the docs for this",
-            "perfect",
-            "great, it works now",
-            "谢谢，可以了",
-            "搞定了！",
-            "太好了，接下来写文档",
-            "ありがとうございます。動きました",
-            "完璧です",
-            "감사합니다! 잘 됩니다",
-            "lgtm, ship it",
-        ] {
-            assert_eq!(word_of(text), Some(Word::Thanks), "{text}");
-        }
-        for text in [
-            "it still fails with the same error",
-            "No, I meant the other file",
-            "Thanks, but that doesn’t work",
-            "不对，应该改配置文件",
-            "还是报错",
-            "まだエラーが出ます",
-            "違います、そのファイルではありません",
-            "여전히 오류가 납니다",
-            "this is wrong",
-        ] {
-            assert_eq!(word_of(text), Some(Word::Correction), "{text}");
-        }
-        for text in [
-            "please add a test, thanks",
-            "make sure it works",
-            "does that look perfect to you?",
-            "now the second step",
-            "请确认可以了再继续",
-            "帮我加个日志，谢谢",
-            "テストを追加してください、ありがとう",
-            "tell me if it is not working",
-            "tests should run until it works",
-            "notes on the imperfect parser",
-            "run it and check whether all good",
-        ] {
-            assert_eq!(word_of(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_check_is_a_command_that_runs_not_one_that_is_mentioned() {
@@ -422,5 +373,97 @@ mod tests {
         assert_eq!(tests(Some(true), "Tests: 2 failed, 10 passed, 12 total"), Some(false));
         assert_eq!(tests(Some(false), "Exit code 101"), Some(false));
         assert_eq!(tests(Some(true), ""), None);
+    }
+
+    #[test]
+    fn a_runners_sum_is_read_and_what_tests_print_is_not() {
+        let green = [
+            "retry: 3 failed attempts simulated\n3 failed attempts simulated\nTests: 12 passed, 12 total",
+            "Tests run: 12, Failures: 0, Errors: 0, Skipped: 0\n[INFO] BUILD SUCCESS",
+            "[INFO] Tests run: 12, Failures: 0, Errors: 0, Skipped: 0",
+            "Test Suites: 1 skipped, 3 passed, 3 of 4 total\nTests: 9 passed, 9 total",
+            "Passed!  - Failed:     0, Passed:    12, Skipped:     0, Total: 12",
+            "12 examples, 0 failures",
+            "1 example, 0 failures",
+            "# tests 5\n# pass 5\n# fail 0",
+            "ℹ tests 5\nℹ pass 5\nℹ fail 0",
+            "ok | 5 passed | 0 failed (10ms)",
+            "===== 5 passed, 2 xfailed in 0.1s =====",
+            "3 passed in 0.1s",
+            " Test Files  2 passed (2)\n      Tests  14 passed (14)",
+            "  12 passing (30ms)",
+            "ok  \tgithub.com/x/y\t0.01s",
+            "Ran 6 tests in 0.002s\n\nOK",
+            "OK (3 tests, 5 assertions)",
+            "5 runs, 10 assertions, 0 failures, 0 errors, 0 skips",
+            "3 tests, 0 failures",
+            "     Summary [   0.1s] 5 tests run: 5 passed, 0 skipped",
+            " 5 pass\n 0 fail\nRan 5 tests across 1 file.",
+            "100% tests passed, 0 tests failed out of 6",
+            "All tests passed!",
+            "test a::says ... FAIL is printed\ntest result: ok. 2 passed; 0 failed; 0 ignored",
+            "Executed 5 tests, with 0 failures (0 unexpected) in 0.1 seconds",
+            "FAIL is the word that the test prints\n=== 4 passed in 0.2s ===",
+        ];
+        for text in green {
+            assert_eq!(is_green(Check::Tests, Some(true), text), Some(true), "{text}");
+        }
+        let red = [
+            "Tests run: 12, Failures: 2, Errors: 0, Skipped: 0",
+            "[ERROR] Tests run: 12, Failures: 0, Errors: 1, Skipped: 0",
+            "Failed!  - Failed:     2, Passed:    10, Skipped:     0",
+            "12 examples, 2 failures",
+            "# tests 5\n# pass 4\n# fail 1",
+            "ok | 4 passed | 0 failed (10ms)\nFAILED | 4 passed | 1 failed (10ms)",
+            "--- FAIL: TestX\nFAIL\texit status 1",
+            "FAILED (failures=1)",
+            "2 failing",
+            "50% tests passed, 3 tests failed out of 6",
+            "FAILED tests/test_a.py::test_x - assert 1 == 2",
+            "=== 1 error in 0.3s ===",
+            "Tests: 3, Assertions: 5, Failures: 1.",
+            "3 tests, 1 failure",
+            " 4 pass\n 1 fail",
+            "Test Suites: 1 failed, 1 total\nTests:       0 total",
+        ];
+        for text in red {
+            assert_eq!(is_green(Check::Tests, None, text), Some(false), "{text}");
+        }
+        let neither = [
+            "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored",
+            "0 examples, 0 failures",
+            "Tests run: 0, Failures: 0, Errors: 0, Skipped: 0",
+            "# tests 0\n# pass 0\n# fail 0",
+            "?   \tgithub.com/x/y\t[no test files]",
+            "ok  \tgithub.com/x/y\t0.01s [no tests to run]",
+            "OK (0 tests, 0 assertions)",
+            "Ran 0 tests in 0.000s\n\nOK",
+            "I think that 5 passed the gate",
+        ];
+        for text in neither {
+            assert_eq!(is_green(Check::Tests, Some(true), text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn runners_are_known_behind_options_and_not_in_what_is_written() {
+        for command in [
+            "uvx pytest -q",
+            "mvn -q test",
+            "./mvnw -B -f app/pom.xml verify",
+            "node --test",
+            "cargo +nightly test",
+            "make -j4 test",
+            "npm --prefix web test",
+            "pipx run pytest",
+            "dotnet test",
+            "cat > a <<EOF\nhello\nEOF\ncargo test",
+        ] {
+            assert_eq!(check_of(command), Some(Check::Tests), "{command}");
+        }
+        for command in ["cat > run.sh <<'EOF'\ncargo test\nEOF", "node test.js", "make clean", "mvn -q dependency:tree"]
+        {
+            assert_eq!(check_of(command), None, "{command}");
+        }
     }
 }

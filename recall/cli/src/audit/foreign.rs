@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<(&'static str, Vec<Item>)> {
         return Ok(("claude-mem", claude_mem(path)?));
     }
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes));
     if path.extension().is_some_and(|kind| kind == "md" || kind == "markdown") {
         let mut items = Vec::new();
         paragraphs(path, &text, None, &mut items);

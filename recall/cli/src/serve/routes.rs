@@ -228,7 +228,7 @@ fn sessions(api: Api) -> Api {
     api.query(
         Method::GET,
         "/v1/sessions",
-        Operation::new("listSessions", SESSIONS, "List sessions, the last started first"),
+        Operation::new("listSessions", SESSIONS, "List sessions, those that went on last first"),
         async |call: Call<SessionsQuery>| -> Result<Reply<SessionsPage>, Problem> {
             call.shared.service.sessions(&call.grant, call.input).await.map(Reply::ok)
         },

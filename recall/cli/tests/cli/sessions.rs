@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use insta::assert_snapshot;
+use serde_json::json;
 
 use crate::home::Home;
 
@@ -47,6 +48,7 @@ fn a_folder_of_transcripts_is_imported_once_and_what_was_not_read_is_named() {
     assert_eq!(first.code, 0, "{}", first.err);
     assert_snapshot!(home.stable(&first.out), @r"
     imported 5 messages, 1 episode, in 1 session of 1 file (SIZE)
+    note: 26 bytes at the end of 1 file are no whole line yet, and wait until they are
     note: 2 lines could not be read
     took SECONDS
     ");
@@ -66,9 +68,9 @@ fn an_imported_session_is_listed_and_read_in_order_with_its_context() {
     let home = Home::new();
     let path = transcript(&home);
     home.run(&["session", "import", path.to_str().unwrap(), "--here"]);
-    assert_snapshot!(home.stable(&home.run(&["session", "list"]).out), @"ID  TIME  5 messages  claude-code  ana/shop-HASH");
+    assert_snapshot!(home.stable(&home.run(&["session", "list"]).out), @"ID  TIME  5 messages  claude-code  ana/shop-HASH  the checkout test fails, please fix it");
     assert_snapshot!(home.stable(&home.run(&["session", "show", "5f0c", "--from", "1", "-n", "3"]).out), @r#"
-    ID  TIME  5 messages  claude-code  ana/shop-HASH
+    ID  TIME  5 messages  claude-code  ana/shop-HASH  the checkout test fails, please fix it
 
       [1] assistant message TIME ID
     I will run the tests first.
@@ -105,8 +107,50 @@ fn a_session_that_went_on_adds_only_what_is_new_and_a_newer_episode() {
     fs::write(&path, text).unwrap();
     let again = home.json(&["session", "import", "transcripts"]);
     assert_eq!((&again["messages_new"], &again["episodes_new"]), (&1.into(), &1.into()), "{again}");
-    let newest = home.json(&["episode", "list"]);
+    // One session has one episode, however often it was drawn.
+    let newest = home.json(&["episode", "list", "--all"]);
     assert!(newest["replaces"].is_string(), "{newest}");
+    assert_eq!(home.json(&["status"])["store"]["records"]["episode"], 1);
+}
+
+#[test]
+fn a_message_that_its_tool_changed_again_and_again_stands_in_its_place() {
+    let home = Home::new();
+    let folder = home.work().join("gemini/chats");
+    fs::create_dir_all(&folder).unwrap();
+    let head =
+        json!({"sessionId": "gem-1", "projectHash": "abc", "startTime": "2026-05-04T10:00:00.000Z", "kind": "main"});
+    let message = |id: &str, kind: &str, text: &str| json!({"id": id, "timestamp": "2026-05-04T10:00:01.000Z", "type": kind, "content": text});
+    let mut lines = vec![head, message("m1", "user", "fix the flaky orchid test"), message("m2", "gemini", "I will")];
+    let later = [
+        message("m3", "gemini", "Fixed."),
+        message("m2", "gemini", "I will run"),
+        message("m2", "gemini", "I will run the tests"),
+        message("m2", "gemini", "I will run the tests twice."),
+    ];
+    for more in later {
+        lines.push(more);
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(folder.join("session-1.jsonl"), text).unwrap();
+        assert_eq!(home.run(&["session", "import", "gemini"]).code, 0);
+    }
+    let shown = home.run(&["session", "show", "gem-1", "--json"]).out;
+    let texts: Vec<serde_json::Value> =
+        shown.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["text"].clone()).collect();
+    assert_eq!(texts, ["fix the flaky orchid test", "I will run the tests twice.", "Fixed."]);
+}
+
+#[test]
+fn what_is_passed_over_and_what_is_no_whole_line_is_told() {
+    let home = Home::new();
+    let path = transcript(&home);
+    fs::write(path.with_file_name("other.jsonl"), "{\"a\":1}\n").unwrap();
+    let done = home.run(&["session", "import", "transcripts"]);
+    assert!(done.err.contains("1 file ending in .jsonl or .json not recognised as a transcript"), "{}", done.err);
+    assert!(done.err.contains("other.jsonl"), "{}", done.err);
+    let done = home.run(&["session", "import", path.to_str().unwrap(), "--tool", "codex"]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("is a transcript of claude-code, not of codex"), "{}", done.err);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `harness episode list`.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use anyhow::Context;
 use harness_memory::store::{Filter, Order, READ_ROWS_MAX};
-use harness_memory::{Body, Kind, Lookup, Outcome, Record, Store};
+use harness_memory::{Body, Kind, Lookup, Outcome, Record, RecordId, Store};
 use jiff::Timestamp;
 
 use crate::app::App;
@@ -42,6 +43,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = when::parse)]
     until: Option<Timestamp>,
 
+    /// Also those that a newer one replaces
+    #[arg(long)]
+    all: bool,
+
     #[command(flatten)]
     reads: Reads,
 }
@@ -62,11 +67,13 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     while shown < args.limit {
         let page = engine.store().list(&filter).context("cannot list episodes")?;
         let full = page.len() == filter.limit;
+        let replaced = if args.all { HashSet::new() } else { replaced(&**engine.store(), &page)? };
         for lookup in page {
             match lookup {
                 Lookup::Found(stored) => {
                     filter.after = Some(stored.row);
-                    let wanted = args.outcome.is_none_or(|outcome| outcome_of(&stored.record) == Some(outcome));
+                    let wanted = args.outcome.is_none_or(|outcome| outcome_of(&stored.record) == Some(outcome))
+                        && !replaced.contains(&stored.record.id);
                     if wanted && shown < args.limit {
                         shown += 1;
                         print(app, &stored.record)?;
@@ -87,6 +94,14 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         report::line("no episodes");
     }
     Ok(Exit::found(shown > 0))
+}
+
+/// Those of a page that a newer record replaces.
+fn replaced(store: &dyn Store, page: &[Lookup]) -> anyhow::Result<HashSet<RecordId>> {
+    let found = |lookup: &Lookup| if let Lookup::Found(stored) = lookup { Some(stored.record.id) } else { None };
+    let ids: Vec<RecordId> = page.iter().filter_map(found).collect();
+    let newer = store.replaced_by(&ids).context("cannot look up what replaces an episode")?;
+    Ok(ids.into_iter().zip(newer).filter_map(|(id, newer)| newer.map(|_| id)).collect())
 }
 
 fn outcome_of(record: &Record) -> Option<Outcome> {

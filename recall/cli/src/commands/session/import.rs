@@ -32,6 +32,9 @@ const INDEX_HERE_CHANGES_MAX: u64 = 50_000;
 /// How many unreadable lines and files are named one by one.
 const PROBLEMS_SHOWN_MAX: usize = 20;
 
+/// How many files that nobody recognises are named.
+const UNRECOGNISED_SHOWN_MAX: usize = 3;
+
 /// Read transcripts of coding tools into sessions, messages and episodes
 ///
 /// Without a path, looks where the tools keep their transcripts, and says first what is there and how long
@@ -91,6 +94,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     }
     let places = if args.paths.is_empty() { default_places(app, args.tool)? } else { args.paths.clone() };
     let found = files::find(&places, args.tool)?;
+    unrecognised(&found, args.paths.is_empty());
     if found.transcripts.is_empty() && found.unreadable.is_empty() {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         report::line(&format!("no transcripts found in {}", places.join(", ")));
@@ -152,6 +156,24 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     Ok(if tally.files_failed > 0 { Exit::Failed } else { Exit::Found })
+}
+
+/// Says which files are passed over although they are called as transcripts are. Tools keep other JSON beside theirs,
+/// which says nothing of them.
+fn unrecognised(found: &files::Found, of_tools: bool) {
+    let passed_over: Vec<&PathBuf> =
+        found.unrecognised.iter().filter(|path| !of_tools || files::is_lines(path)).collect();
+    if passed_over.is_empty() {
+        return;
+    }
+    let named: Vec<String> =
+        passed_over.iter().take(UNRECOGNISED_SHOWN_MAX).map(|path| path.display().to_string()).collect();
+    let more = if passed_over.len() > named.len() { ", …" } else { "" };
+    let what = count(passed_over.len() as u64, "file");
+    report::line(&format!(
+        "note: {what} ending in .jsonl or .json not recognised as a transcript: {}{more}",
+        named.join(", ")
+    ));
 }
 
 /// Says what was found where the tools keep their transcripts: the result of a dry run, else a word before the work.
@@ -246,6 +268,10 @@ fn summary(app: &App, tally: &Tally, begin: Instant, dry_run: bool) -> anyhow::R
         }
         if tally.cut > 0 {
             writeln!(out, "note: {} cut, being longer than a record may be", count(tally.cut, "message"))?;
+        }
+        if tally.unfinished > 0 {
+            let (waiting, files) = (bytes(tally.unfinished_bytes), count(tally.unfinished, "file"));
+            writeln!(out, "note: {waiting} at the end of {files} are no whole line yet, and wait until they are")?;
         }
         if tally.problems_total > 0 {
             writeln!(out, "note: {} could not be read", count(tally.problems_total, "line"))?;

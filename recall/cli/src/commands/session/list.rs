@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use anyhow::Context;
-use harness_memory::Store;
-use harness_memory::store::{READ_ROWS_MAX, SessionEntry};
+use harness_memory::scope::Readable;
+use harness_memory::store::{Filter, Order, READ_ROWS_MAX, SessionEntry};
+use harness_memory::{Body, Kind, Lookup, MessageForm, ReadSet, Role, Store};
 
 use crate::app::App;
 use crate::commands::pick::Reads;
@@ -16,7 +17,7 @@ use crate::when;
 /// How much of a title is shown.
 const TITLE_CHARS_MAX: usize = 80;
 
-/// List sessions, the newest first
+/// List sessions, the one that went on last first
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -41,13 +42,42 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         if app.json {
             app.print_json(entry)?;
         } else {
-            app.print(|out| writeln!(out, "{}", line(entry)))?;
+            let entry = titled(&**engine.store(), entry)?;
+            app.print(|out| writeln!(out, "{}", line(&entry)))?;
         }
     }
     if sessions.is_empty() && !app.json {
         report::line("no sessions; `harness session import` reads the transcripts of your coding tools");
     }
     Ok(Exit::found(!sessions.is_empty()))
+}
+
+/// How many of a session's first messages are looked through for what was asked: what tools say first is in few.
+const FIRST_MESSAGES: usize = 20;
+
+/// The session with what was first asked in it as its title, where it has none.
+pub(super) fn titled(store: &dyn Store, entry: &SessionEntry) -> anyhow::Result<SessionEntry> {
+    let mut entry = entry.clone();
+    if entry.session.title.is_none() {
+        let filter = Filter {
+            scopes: ReadSet::new([Readable::Exactly(entry.session.scope.clone())]),
+            kinds: vec![Kind::Message],
+            session: Some(entry.session.id.clone()),
+            source: Some(entry.session.source.clone()),
+            order: Order::Place,
+            limit: FIRST_MESSAGES,
+            ..Filter::default()
+        };
+        let first = store.list(&filter).context("cannot read how a session begins")?;
+        let asked = first.into_iter().filter_map(Lookup::found).find_map(|stored| match stored.record.body {
+            Body::Message(message) if message.role == Role::User && message.form == MessageForm::Statement => {
+                Some(message.text)
+            }
+            _ => None,
+        });
+        entry.session.title = asked;
+    }
+    Ok(entry)
 }
 
 /// A session on one line: id, when it ended, how long it is, whose it is, what it is about.

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::Context;
 use harness_memory::scope::Readable;
-use harness_memory::store::{Filter, READ_ROWS_MAX};
+use harness_memory::store::{Filter, Order, READ_ROWS_MAX};
 use harness_memory::{Body, Kind, Lookup, ReadSet, Store};
 
-use super::list::line;
+use super::list::{line, titled};
 use crate::app::App;
 use crate::output::Exit;
 use crate::render;
@@ -75,11 +75,17 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
     };
     if !app.json {
-        app.print(|out| writeln!(out, "{}", app.style.bold(&line(entry))))?;
+        let titled = titled(&**store, entry)?;
+        app.print(|out| writeln!(out, "{}", app.style.bold(&line(&titled))))?;
     }
     let mut left = args.limit.unwrap_or(u64::MAX);
-    let mut filter =
-        Filter { kinds: vec![Kind::Message], session: Some(entry.session.id.clone()), ..Filter::default() };
+    let mut filter = Filter {
+        kinds: vec![Kind::Message],
+        session: Some(entry.session.id.clone()),
+        source: Some(entry.session.source.clone()),
+        order: Order::Place,
+        ..Filter::default()
+    };
     while left > 0 {
         let page = store.list(&filter).context("cannot list the session's messages")?;
         let full = page.len() == READ_ROWS_MAX;

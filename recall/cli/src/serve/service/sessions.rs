@@ -22,7 +22,7 @@ const AMBIGUOUS_SHOWN_MAX: usize = 10;
 const SESSIONS_AT_ONCE: usize = 500;
 
 impl Service {
-    /// A page of sessions, the last started first.
+    /// A page of sessions, those that went on last first.
     pub(crate) async fn sessions(&self, grant: &Grant, request: SessionsQuery) -> Result<SessionsPage, Problem> {
         let scopes: Vec<_> = request.scope.iter().map(|scope| scope.0.clone()).collect();
         let reads = grant.narrowed(&scopes);
@@ -30,8 +30,8 @@ impl Service {
         let (since, until) = (request.since.map(|time| time.0), request.until.map(|time| time.0));
         self.blocking(move |service| {
             let listing = match (since, until) {
-                (None, None) => format!("sessions {reads:?}"),
-                _ => format!("sessions {reads:?} {since:?} {until:?}"),
+                (None, None) => format!("sessions by end {reads:?}"),
+                _ => format!("sessions by end {reads:?} {since:?} {until:?}"),
             };
             let mut after = request.cursor.map(|cursor| cursor.place(&listing)).transpose()?;
             let at_once = if since.is_some() || until.is_some() { SESSIONS_AT_ONCE } else { wanted + 1 };
@@ -39,7 +39,7 @@ impl Service {
             loop {
                 let read = service.engine().store().sessions_after(&reads, after, at_once)?;
                 let full = read.len() == at_once;
-                after = read.last().map(|(number, _)| *number);
+                after = read.last().map(|(place, _)| *place);
                 found.extend(read.into_iter().filter(|(_, entry)| overlaps(&entry.session, since, until)));
                 if !full || found.len() > wanted {
                     break;
@@ -47,7 +47,7 @@ impl Service {
             }
             let more = found.len() > wanted;
             found.truncate(wanted);
-            let next = found.last().filter(|_| more).map(|(number, _)| Cursor::new(*number, &listing));
+            let next = found.last().filter(|_| more).map(|(place, _)| Cursor::new(*place, &listing));
             Ok(SessionsPage { sessions: found.into_iter().map(|(_, entry)| entry).collect(), next })
         })
         .await
@@ -69,7 +69,7 @@ impl Service {
                 kinds: vec![Kind::Message],
                 session: Some(id),
                 source: Some(session.session.source.clone()),
-                order: Order::Oldest,
+                order: Order::Place,
                 limit: request.limit.get(),
                 ..Filter::default()
             };

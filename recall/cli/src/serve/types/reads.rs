@@ -291,7 +291,7 @@ pub(crate) struct SessionsQuery {
     pub(crate) until: Option<Parsed<Timestamp>>,
 }
 
-/// A page of sessions, the last started first.
+/// A page of sessions, those that went on last first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SessionsPage {
     pub(crate) sessions: Vec<SessionEntry>,

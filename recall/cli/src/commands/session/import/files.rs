@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
-use harness_memory::import::{HEAD_BYTES, Importer, importer_of};
+use harness_memory::import::{HEAD_BYTES, IMPORTERS, Importer, importer_of, is_of};
 
 use crate::report::Advice;
 
@@ -27,11 +27,18 @@ pub(crate) struct Transcript {
 }
 
 /// The transcripts of some places, the one changed longest ago first.
+#[derive(Default)]
 pub(crate) struct Found {
     pub(crate) transcripts: Vec<Transcript>,
     /// Files and folders within these places that could not be looked into, each with the reason.
     pub(crate) unreadable: Vec<String>,
+    /// Files in the folders that are called like transcripts, and that nobody recognises.
+    pub(crate) unrecognised: Vec<PathBuf>,
 }
+
+/// How much of a file is looked at where its first bytes do not say what it is: a pasted log or a snapshot of files may
+/// stand before the fields that do.
+const LONG_HEAD_BYTES: usize = 1 << 20;
 
 /// Which importer reads which file, for whoever looks again and again.
 pub(crate) type Recognised = HashMap<PathBuf, &'static dyn Importer>;
@@ -43,7 +50,7 @@ pub(crate) fn find_again(
     tool: Option<&'static dyn Importer>,
     known: &mut Recognised,
 ) -> anyhow::Result<Found> {
-    let mut found = Found { transcripts: Vec::new(), unreadable: Vec::new() };
+    let mut found = Found::default();
     for place in places {
         let Ok(facts) = fs::metadata(place) else { continue };
         if facts.is_dir() {
@@ -55,22 +62,21 @@ pub(crate) fn find_again(
             found.transcripts.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
         }
     }
-    let found = in_order(found);
-    known
-        .extend(found.transcripts.iter().map(|transcript: &Transcript| (transcript.path.clone(), transcript.importer)));
+    found.sort();
+    known.extend(found.transcripts.iter().map(|transcript| (transcript.path.clone(), transcript.importer)));
     Ok(found)
 }
 
-/// The transcript that was changed longest ago first, each once.
-fn in_order(mut found: Found) -> Found {
-    found.transcripts.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-    found.transcripts.dedup_by(|a, b| a.path == b.path);
-    found
+impl Found {
+    fn sort(&mut self) {
+        self.transcripts.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+        self.transcripts.dedup_by(|a, b| a.path == b.path);
+    }
 }
 
 /// Looks through files and folders. A file that was named must be a transcript; in a folder, others are passed over.
 pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> anyhow::Result<Found> {
-    let mut found = Found { transcripts: Vec::new(), unreadable: Vec::new() };
+    let mut found = Found::default();
     for place in places {
         let facts = match fs::metadata(place) {
             Ok(facts) => facts,
@@ -88,9 +94,19 @@ pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
             let what = format!("{} is neither a file nor a folder", place.display());
             return Err(Advice::error(what, "write what comes from it to a file, and import that"));
         }
-        let importer = match tool {
-            Some(tool) => Some(tool),
-            None => recognise(place, None).with_context(|| format!("cannot read {}", place.display()))?,
+        let cannot = || format!("cannot read {}", place.display());
+        let importer = match (recognise(place, tool).with_context(cannot)?, tool) {
+            (Some(importer), _) => Some(importer),
+            (None, Some(tool)) => match recognise(place, None).with_context(cannot)? {
+                Some(other) => {
+                    let what =
+                        format!("{} is a transcript of {}, not of {}", place.display(), other.tool(), tool.tool());
+                    return Err(Advice::error(what, "leave --tool out"));
+                }
+                // Whoever names its tool knows more of it than its beginning says.
+                None => Some(tool),
+            },
+            (None, None) => None,
         };
         let importer = importer.ok_or_else(|| {
             let hint = "name its tool with --tool if you know it";
@@ -99,7 +115,8 @@ pub(crate) fn find(places: &[PathBuf], tool: Option<&'static dyn Importer>) -> a
         let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         found.transcripts.push(Transcript { path: place.clone(), importer, bytes: facts.len(), modified });
     }
-    Ok(in_order(found))
+    found.sort();
+    Ok(found)
 }
 
 fn folder(
@@ -133,7 +150,12 @@ fn folder(
         let Some(facts) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) else { continue };
         let importer = match known.get(&path).map_or_else(|| recognise(&path, tool), |known| Ok(Some(*known))) {
             Ok(Some(importer)) => importer,
-            Ok(None) => continue,
+            Ok(None) => {
+                if tool.is_none() && is_called_like_one(&path) && facts.len() > 0 {
+                    found.unrecognised.push(path);
+                }
+                continue;
+            }
             Err(error) => {
                 found.unreadable.push(format!("cannot read {}: {error}", path.display()));
                 continue;
@@ -149,12 +171,99 @@ fn folder(
     Ok(())
 }
 
-/// The importer for a file: the one that was asked for, if it recognises it, else any that does.
+/// The importer for a file: the one that was asked for, if it recognises it, else any that does, else the one in whose
+/// own folder it is.
 fn recognise(path: &Path, tool: Option<&'static dyn Importer>) -> std::io::Result<Option<&'static dyn Importer>> {
+    let by_head = |head: &[u8]| match tool {
+        Some(tool) => is_of(tool, path, head).then_some(tool),
+        None => importer_of(path, head),
+    };
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    Ok(match tool {
-        Some(tool) => tool.detect(path, &head).then_some(tool),
-        None => importer_of(path, &head),
-    })
+    let mut file = File::open(path)?;
+    file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let found = by_head(&head);
+    if found.is_some() || !is_called_like_one(path) {
+        return Ok(found);
+    }
+    if head.len() == HEAD_BYTES {
+        file.take((LONG_HEAD_BYTES - HEAD_BYTES) as u64).read_to_end(&mut head)?;
+        if let Some(found) = by_head(&head) {
+            return Ok(Some(found));
+        }
+    }
+    let at_home = is_lines(path) && head.trim_ascii_start().starts_with(b"{");
+    Ok(if at_home { owner_of(path).filter(|owner| tool.is_none_or(|tool| tool.tool() == owner.tool())) } else { None })
+}
+
+/// Whether a file is called as transcripts are.
+fn is_called_like_one(path: &Path) -> bool {
+    is_lines(path) || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// Whether a file is called as transcripts of one JSON object a line are.
+pub(crate) fn is_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
+}
+
+/// The tool in whose default place a file is.
+fn owner_of(path: &Path) -> Option<&'static dyn Importer> {
+    let home = etcetera::home_dir().ok()?;
+    let owns =
+        |importer: &&&'static dyn Importer| importer.default_places(&home).iter().any(|place| path.starts_with(place));
+    IMPORTERS.iter().find(owns).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tools(found: &Found) -> Vec<(String, &'static str)> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut tools: Vec<_> = found.transcripts.iter().map(|one| (name(&one.path), one.importer.tool())).collect();
+        tools.sort();
+        tools
+    }
+
+    #[test]
+    fn what_tells_a_tool_may_stand_far_behind_and_what_nobody_recognises_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let line = r#"{"type":"user","uuid":"u","sessionId":"s","message":{"role":"user","content":"hello"}}"#;
+        let long = "x".repeat(100_000);
+        write(
+            "snapshot.jsonl",
+            &format!("{{\"type\":\"file-history-snapshot\",\"messageId\":\"m\",\"snapshot\":\"{long}\"}}\n{line}\n"),
+        );
+        write(
+            "pasted.jsonl",
+            &format!(
+                "{{\"type\":\"user\",\"message\":{{\"content\":\"{long}\"}},\"uuid\":\"u\",\"sessionId\":\"s\"}}\n"
+            ),
+        );
+        write("marked.jsonl", &format!("\u{feff}{line}\n"));
+        write("other.jsonl", "{\"a\":1}\n");
+        write("settings.json", "{\"a\":1}");
+        write("empty.jsonl", "");
+        write("notes.txt", "{}");
+        let found = find(&[folder.path().to_owned()], None).unwrap();
+        let claude = ["marked.jsonl", "pasted.jsonl", "snapshot.jsonl"].map(|name| (name.to_owned(), "claude-code"));
+        assert_eq!(tools(&found), claude);
+        let mut unrecognised: Vec<_> =
+            found.unrecognised.iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        unrecognised.sort();
+        assert_eq!(unrecognised, ["other.jsonl", "settings.json"]);
+    }
+
+    #[test]
+    fn a_file_of_another_tool_than_the_one_that_was_named_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.jsonl");
+        let line = r#"{"type":"user","uuid":"u","sessionId":"s","message":{"role":"user","content":"hello"}}"#;
+        std::fs::write(&path, line).unwrap();
+        let codex = IMPORTERS.iter().copied().find(|importer| importer.tool() == "codex");
+        let refused = find(&[path.clone()], codex).err().expect("it is of another tool").to_string();
+        assert!(refused.ends_with("is a transcript of claude-code, not of codex"), "{refused}");
+        std::fs::write(&path, "{}\n").unwrap();
+        assert_eq!(tools(&find(&[path], codex).unwrap()), [("session.jsonl".to_owned(), "codex")]);
+    }
 }

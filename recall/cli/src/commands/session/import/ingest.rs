@@ -240,6 +240,8 @@ impl<'a> Ingest<'a> {
                 for skipped in report.skipped {
                     self.tally.problem(|| format!("{}:{}: {}", path.display(), skipped.line, skipped.reason));
                 }
+                self.tally.unfinished += u64::from(report.partial_bytes > 0);
+                self.tally.unfinished_bytes += report.partial_bytes;
                 self.tally.echoes += report.echoes;
                 self.tally.cut += report.cut;
                 self.titles.extend(report.other_titles);

@@ -7,7 +7,7 @@ use harness_memory::import::fold::Fold;
 use harness_memory::intake::Admission;
 use harness_memory::scope::Readable;
 use harness_memory::store::{Filter, Order, READ_ROWS_MAX};
-use harness_memory::{Body, Kind, Lookup, Origin, ReadSet, Record, Store};
+use harness_memory::{Body, Kind, Lookup, Origin, ReadSet, Record, RecordId, Store};
 
 use super::{Ingest, SESSIONS_NOTED_MAX};
 
@@ -15,11 +15,15 @@ use super::{Ingest, SESSIONS_NOTED_MAX};
 /// resumed in other files has one a file.
 const EPISODES_COMPARED_MAX: usize = 100;
 
+/// What the key of an episode begins with that was drawn from a session, before the key of the last message.
+const DRAWN: &str = "episode of ";
+
 impl Ingest<'_> {
     /// Draws the episode of a session as far as it is read.
     ///
     /// Its key names the last message, so that reading the same again adds nothing; when the session has
-    /// gone on since, the new episode replaces the one that stood there, and keeps what somebody said of it.
+    /// gone on since, the new episode replaces the one that stood there, and keeps what somebody said of it. Versions
+    /// that the fold drew before are forgotten once the new one is stored: each says less of the same.
     pub(super) fn episode(&mut self, place: usize, path: &Path) -> anyhow::Result<()> {
         let state = &mut self.states[place];
         let mut fold = std::mem::take(&mut state.fold);
@@ -35,13 +39,15 @@ impl Ingest<'_> {
         let Some(episode) = fold.finish() else { return Ok(()) };
         let state = &self.states[place];
         let session = &state.session;
-        let key = format!("episode of {key}");
+        let key = format!("{DRAWN}{key}");
         let at = session.ended_at.or(state.last_at).unwrap_or(self.app.now);
         let mut record = Record::new(session.scope.clone(), session.source.clone(), Origin::Agent, episode);
         record.session = Some(session.id.clone());
         record.created_at = at;
         record.key = Some(key);
-        if let Some(before) = self.episode_before(&record)? {
+        let mut drawn_before = Vec::new();
+        if let Some((before, earlier)) = self.episodes_before(&record)? {
+            drawn_before = earlier;
             record.replaces = Some(before.id);
             record.pinned = before.pinned;
             record.tags = before.tags;
@@ -52,7 +58,7 @@ impl Ingest<'_> {
                 new.lesson = old.lesson.or(new.lesson.take());
             }
         }
-        self.admit(record, path);
+        self.admit_in_place_of(drawn_before, record, path);
         Ok(())
     }
 
@@ -91,10 +97,10 @@ impl Ingest<'_> {
         Ok(last.map(|key| (fold, key)))
     }
 
-    /// The stored messages of a session, in the order in which they were added.
+    /// The stored messages of a session, in their order.
     pub(super) fn each_message(&self, place: usize, take: &mut dyn FnMut(&Record)) -> anyhow::Result<()> {
         let Some(engine) = self.engine else { return Ok(()) };
-        let mut filter = self.messages_of(place);
+        let mut filter = Filter { order: Order::Place, ..self.messages_of(place) };
         loop {
             let page = engine.store().list(&filter).context("cannot list what is stored of a session")?;
             let full = page.len() == READ_ROWS_MAX;
@@ -126,8 +132,9 @@ impl Ingest<'_> {
         }
     }
 
-    /// The newest episode of the same session and situation with another key.
-    fn episode_before(&self, record: &Record) -> anyhow::Result<Option<Record>> {
+    /// The newest episode of the same session and situation with another key, and all that the fold drew of it: that one
+    /// and those that it replaced.
+    fn episodes_before(&self, record: &Record) -> anyhow::Result<Option<(Record, Vec<RecordId>)>> {
         let Some(engine) = self.engine else { return Ok(None) };
         let filter = Filter {
             scopes: ReadSet::new([Readable::Exactly(record.scope.clone())]),
@@ -147,6 +154,19 @@ impl Ingest<'_> {
         let Ok(Admission::Admitted { record: cleaned, .. }) = self.intake.admit(record.clone()) else {
             return Ok(None);
         };
-        Ok(before.into_iter().find(|older| older.text() == cleaned.record().text()))
+        let mut same = before.into_iter().filter(|older| older.text() == cleaned.record().text());
+        let Some(newest) = same.next() else { return Ok(None) };
+        let is_drawn = |record: &Record| record.key.as_ref().is_some_and(|key| key.starts_with(DRAWN));
+        let mut drawn: Vec<RecordId> =
+            Some(&newest).filter(|newest| is_drawn(newest)).map(|newest| newest.id).into_iter().collect();
+        let mut next = newest.replaces;
+        // The newest first, so that a chain is met in its order.
+        for older in same {
+            if next == Some(older.id) {
+                next = older.replaces;
+                drawn.extend(is_drawn(&older).then_some(older.id));
+            }
+        }
+        Ok(Some((newest, drawn)))
     }
 }

@@ -21,9 +21,6 @@ const PROBLEMS_KEPT_MAX: usize = 100;
 /// the transaction that they become, which takes a tenth of a second.
 const PARTS_BEGUN_MAX: usize = 3;
 
-/// How many versions of a message are looked through for the one that stands.
-const VERSIONS_MAX: usize = 64;
-
 /// What an import came to.
 #[derive(Default, Serialize)]
 pub(crate) struct Tally {
@@ -52,6 +49,9 @@ pub(crate) struct Tally {
     pub(crate) excluded: u64,
     /// Messages that were cut.
     pub(crate) cut: u64,
+    /// Files whose end is no whole line, and how many bytes wait there: still being written, or one line without an end.
+    pub(crate) unfinished: u64,
+    pub(crate) unfinished_bytes: u64,
     /// The first things that could not be read, as `file:line: reason`.
     pub(crate) problems: Vec<String>,
     pub(crate) problems_total: u64,
@@ -85,6 +85,8 @@ pub(super) struct Waiting {
     redactions: BTreeMap<&'static str, usize>,
     /// Whether it takes the place of what stands under its key with other content.
     rewrites: bool,
+    /// What is forgotten once it is stored: versions of it that were drawn before.
+    replaced: Vec<RecordId>,
 }
 
 /// What is to be counted of a record once it is known whether it was new.
@@ -93,6 +95,7 @@ struct Fact {
     redactions: BTreeMap<&'static str, usize>,
     /// The record, where it takes the place of what stands under its key with other content.
     again: Option<Admitted>,
+    replaced: Vec<RecordId>,
 }
 
 /// A part that is being written.
@@ -104,11 +107,16 @@ pub(super) struct Writing {
 
 impl Ingest<'_> {
     pub(super) fn admit(&mut self, record: Record, path: &Path) {
+        self.admit_in_place_of(Vec::new(), record, path);
+    }
+
+    /// The same for a record that was drawn anew: once it is stored, these earlier versions of it are forgotten.
+    pub(super) fn admit_in_place_of(&mut self, replaced: Vec<RecordId>, record: Record, path: &Path) {
         let key = record.key.clone();
         match self.intake.admit(record) {
             Ok(Admission::Admitted { record, redactions }) => {
                 let rewrites = self.rewrites && record.record().kind() == Kind::Message;
-                self.waiting.push(Waiting { record: *record, redactions, rewrites })
+                self.waiting.push(Waiting { record: *record, redactions, rewrites, replaced })
             }
             Ok(Admission::Echo) => self.tally.echoes += 1,
             Err(error) => {
@@ -140,7 +148,8 @@ impl Ingest<'_> {
         let (mut records, mut facts) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
         for waiting in waiting {
             let again = waiting.rewrites.then(|| waiting.record.clone());
-            facts.push(Fact { kind: waiting.record.record().kind(), redactions: waiting.redactions, again });
+            let (kind, replaced) = (waiting.record.record().kind(), waiting.replaced);
+            facts.push(Fact { kind, redactions: waiting.redactions, again, replaced });
             records.push(waiting.record);
         }
         while !records.is_empty() || !sessions.is_empty() {
@@ -171,7 +180,8 @@ impl Ingest<'_> {
         let puts = begun.wait().context("cannot write to the store")?;
         self.app.wrote();
         let mut compared = Vec::new();
-        for (put, Fact { kind, redactions, again }) in puts.iter().zip(facts) {
+        let mut replaced_all = Vec::new();
+        for (put, Fact { kind, redactions, again, replaced }) in puts.iter().zip(facts) {
             let tally = &mut self.tally;
             match (kind, put) {
                 (Kind::Episode, Put::Added(_)) => tally.episodes_new += 1,
@@ -188,11 +198,16 @@ impl Ingest<'_> {
                 compared.push((*id, again));
             }
             if put.is_new() {
+                replaced_all.extend(replaced);
                 redactions.into_iter().for_each(|(rule, times)| *tally.redactions.entry(rule).or_insert(0) += times);
             }
         }
         for (id, again) in compared {
             self.compare(id, again)?;
+        }
+        if !replaced_all.is_empty() {
+            // Nobody asked for it, so there is nothing to take back: what they say is in their successor and the messages.
+            engine.store().forget(&replaced_all, self.app.now).context("cannot replace an episode")?;
         }
         note_readings(engine, readings)
     }
@@ -204,31 +219,29 @@ impl Ingest<'_> {
     fn compare(&mut self, mut id: RecordId, again: Admitted) -> anyhow::Result<()> {
         let Some(engine) = self.engine else { return Ok(()) };
         let store = engine.store();
-        for _ in 0..VERSIONS_MAX {
-            let lookup = store.get(&[id]).context("cannot look up a message")?.pop();
-            if let Some(Lookup::Found(stored)) = &lookup {
-                if same_words(stored, again.record()) {
-                    return Ok(());
-                }
-                let mut version = again.into_record();
-                version.id = RecordId::new();
-                version.key = version.key.map(|key| format!("{key}~{:016x}", print_of(&stored.record, &version.body)));
-                version.replaces = Some(id);
-                let Ok(Admission::Admitted { record, .. }) = self.intake.admit(version) else { return Ok(()) };
-                let puts = store.put(vec![*record]).context("cannot write to the store")?;
-                if puts.iter().all(|put| put.is_new()) {
-                    store.forget(&[id], self.undo_until()).context("cannot replace a message")?;
-                    self.tally.messages_changed += 1;
-                }
+        let doing = "cannot look up a message";
+        let mut lookup = store.get(&[id]).context(doing)?.pop();
+        if !matches!(lookup, Some(Lookup::Found(_))) {
+            let Some(latest) = store.latest(&[id]).context(doing)?.pop().flatten() else {
+                self.tally.messages_forgotten += 1;
                 return Ok(());
-            }
-            match store.replaced_by(&[id]).context("cannot look up a message")?.pop().flatten() {
-                Some(next) => id = next,
-                None => {
-                    self.tally.messages_forgotten += 1;
-                    return Ok(());
-                }
-            }
+            };
+            id = latest;
+            lookup = store.get(&[id]).context(doing)?.pop();
+        }
+        let Some(Lookup::Found(stored)) = &lookup else { return Ok(()) };
+        if same_words(stored, again.record()) {
+            return Ok(());
+        }
+        let mut version = again.into_record();
+        version.id = RecordId::new();
+        version.key = version.key.map(|key| format!("{key}~{:016x}", print_of(&stored.record, &version.body)));
+        version.replaces = Some(id);
+        let Ok(Admission::Admitted { record, .. }) = self.intake.admit(version) else { return Ok(()) };
+        let puts = store.put(vec![*record]).context("cannot write to the store")?;
+        if puts.iter().all(|put| put.is_new()) {
+            store.forget(&[id], self.undo_until()).context("cannot replace a message")?;
+            self.tally.messages_changed += 1;
         }
         Ok(())
     }
