@@ -162,6 +162,16 @@ impl<'a> Filter<'a> {
     }
 }
 
+/// What a record has of a question whose words count once each, in whatever script they are written, and of which
+/// words that say nothing do not count: what an answer's confidence is drawn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ByWord {
+    /// The share of the question that it has, 0 to 1.
+    pub coverage: f32,
+    /// What its matches score.
+    pub score: f32,
+}
+
 /// What an index proposes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -171,6 +181,8 @@ pub struct Candidate {
     pub score: f32,
     /// The share of the question that it covers, 0 to 1.
     pub coverage: f32,
+    /// The same with each word of the question counted once.
+    pub by_word: ByWord,
     /// Which of the record's passages fits best, where the index knows; see [`passage_of`](crate::meaning::passage_of).
     pub passage: Option<u32>,
     /// The reason in words a person follows, such as which words matched.

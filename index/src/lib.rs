@@ -23,6 +23,6 @@ pub mod vector;
 pub use catch_up::{catch_up, standing};
 pub use error::{Error, Result};
 pub use follower::{Beside, FollowLock, TAIL_CHANGES_LONG, expunge, fold, follow, follower, should_follow};
-pub use index::{Batch, Candidate, Cut, Filter, Found, Index, Search, State, Status, Word};
+pub use index::{Batch, ByWord, Candidate, Cut, Filter, Found, Index, Search, State, Status, Word};
 pub use meaning::MeaningIndex;
 pub use text::TextIndex;

@@ -2,7 +2,8 @@
 //!
 //! A probability: of questions with the confidence 0.5, as many belong to what is remembered as belong elsewhere, where
 //! both are asked as often. It is drawn from what the arms say before anything else orders the answer, in which a turn
-//! may stand first for its neighbours' sake.
+//! may stand first for its neighbours' sake; of text, from what it has with each word of the question counted once, so that
+//! it says the same in every language.
 
 use harness_index::Candidate;
 
@@ -39,19 +40,19 @@ impl Evidence {
     /// What both arms say. `rarest` is what a match of the rarest word scores; `agreed` how far the arms agree.
     pub(crate) fn of(text: &[Candidate], rarest: f32, said: Option<(&Said, f32)>) -> Evidence {
         let mass = |place: usize| match text.get(place) {
-            Some(candidate) if rarest > 0.0 => candidate.score / rarest,
+            Some(candidate) if rarest > 0.0 => candidate.by_word.score / rarest,
             _ => 0.0,
         };
         let first = mass(0);
         // Where only a few records share a word with the question, nobody can have spoken of it often.
-        let later = if text.len() > SECOND_LOOK { mass(SECOND_LOOK) } else { first * FEW_CANDIDATES };
+        let later = if text.len() > SECOND_LOOK { mass(SECOND_LOOK).min(first) } else { first * FEW_CANDIDATES };
         let meant = said.and_then(|(said, agreed)| {
             let nearest = said.meant.found.candidates.first()?.score;
             let mean = said.meant.background.mean.clamp(0.0, 0.99);
             Some(Meant { near: said.understood * ((nearest - mean) / (1.0 - mean)).max(0.0), agreed })
         });
         Evidence {
-            coverage: text.first().map_or(0.0, |candidate| candidate.coverage.clamp(0.0, 1.0)),
+            coverage: text.first().map_or(0.0, |candidate| candidate.by_word.coverage.clamp(0.0, 1.0)),
             mass: [first, later],
             meant,
         }
@@ -82,6 +83,7 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
+    use harness_index::ByWord;
     use harness_memory::Row;
 
     use super::*;
@@ -91,6 +93,7 @@ mod tests {
             row: Row(1),
             score,
             coverage,
+            by_word: ByWord { coverage, score },
             passage: None,
             why: String::new(),
             words: Vec::new(),

@@ -238,7 +238,7 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use harness_index::Found;
+    use harness_index::{ByWord, Found};
     use harness_index::meaning::Meant;
     use harness_index::vector::Background;
     use proptest::prelude::*;
@@ -246,7 +246,8 @@ mod tests {
     use super::*;
 
     fn candidate(row: i64, score: f32, coverage: f32) -> Candidate {
-        Candidate { row: Row(row), score, coverage, passage: None, why: String::new(), words: Vec::new() }
+        let by_word = ByWord { coverage, score };
+        Candidate { row: Row(row), score, coverage, by_word, passage: None, why: String::new(), words: Vec::new() }
     }
 
     fn said(scores: &[(i64, f32)], understood: f32) -> Said {

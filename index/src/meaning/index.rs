@@ -12,7 +12,7 @@ use super::writer::{Pace, Watch, Writer};
 use crate::catch_up::belongs;
 use crate::embed::{Embedder, Purpose};
 use crate::error::{Error, Result};
-use crate::index::{Ahead, Batch, Candidate, Cut, Filter, Found, Index, Search, Status};
+use crate::index::{Ahead, Batch, ByWord, Candidate, Cut, Filter, Found, Index, Search, Status};
 use crate::vector::{Audit, Background, Space, unit};
 
 /// The name of this index.
@@ -345,7 +345,15 @@ fn scores_in(open: &Open, rows: &[Row], vector: &[f32]) -> Result<FxHashMap<Row,
 
 fn candidate((row, score, passage): (Row, f32, u32)) -> Candidate {
     let why = format!("similar in meaning, cosine {score:.2}");
-    Candidate { row, score, coverage: score.clamp(0.0, 1.0), passage: Some(passage), why, words: Vec::new() }
+    Candidate {
+        row,
+        score,
+        coverage: score.clamp(0.0, 1.0),
+        by_word: ByWord::default(),
+        passage: Some(passage),
+        why,
+        words: Vec::new(),
+    }
 }
 
 fn rebuilt(reason: &str) -> Cut {

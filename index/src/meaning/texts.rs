@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use harness_memory::import::fold::reason;
 use harness_memory::{Body, Episode, Message, MessageForm, Record, Role};
 use sha2::{Digest, Sha256};
 
@@ -79,10 +80,11 @@ fn message(message: &Message) -> Vec<Piece> {
 /// tools are left to full text: to a sentence model they are noise.
 fn episode(episode: &Episode) -> Vec<Piece> {
     let mut pieces = of_text(&episode.situation, "");
+    let told = episode.reason.as_deref().and_then(reason::told);
     let rest = [
         episode.user_turns.join("\n"),
         episode.errors.join("\n"),
-        Vec::from_iter(episode.reason.iter().chain(&episode.lesson).map(String::as_str)).join("\n"),
+        Vec::from_iter(told.into_iter().chain(episode.lesson.as_deref())).join("\n"),
     ];
     for text in rest {
         pieces.extend(of_text(&text, "").into_iter().map(|piece| Piece { range: None, ..piece }));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use harness_memory::import::fold::reason;
 use harness_memory::{Body, Episode, Message, MessageForm, Record, Role};
 use jiff::Timestamp;
 
@@ -74,7 +75,8 @@ fn message<'a>(record: &'a Record, message: &'a Message) -> Option<Document<'a>>
     Some(Document { text, class })
 }
 
-/// An episode: what was asked, what was used, what went wrong, how it ended and what to take from it.
+/// An episode: what was asked, what was used, what went wrong, how it ended as far as somebody said it, and what to
+/// take from it.
 fn episode(episode: &Episode) -> Document<'_> {
     let mut text = cut(&episode.situation, DOCUMENT_BYTES_MAX).into_owned();
     for turn in &episode.user_turns {
@@ -88,9 +90,9 @@ fn episode(episode: &Episode) -> Document<'_> {
             push_line(&mut text, head_of(error, ERROR_LINES_BYTES_MAX));
         }
     }
-    for line in episode.errors.iter().chain(&episode.reason).chain(&episode.lesson) {
-        push_line(&mut text, line);
-    }
+    let told = episode.reason.as_deref().and_then(reason::told);
+    let lines = episode.errors.iter().map(String::as_str).chain(told).chain(episode.lesson.as_deref());
+    lines.for_each(|line| push_line(&mut text, line));
     // What was asked decides the kind: the names of tools among prose do not make code of it.
     let class = match TextClass::of(&episode.situation, false) {
         TextClass::Code => TextClass::Code,
@@ -298,6 +300,15 @@ mod tests {
         for part in ["cancel", "both", "get_reservation id=4WQ150", "no such", "mistyped", "ask for"] {
             assert!(all.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn an_episode_is_not_found_by_what_the_program_says_of_its_end() {
+        let mut episode = Episode::new("mend the loom");
+        episode.reason = Some(reason::UNKNOWN.to_owned());
+        assert_eq!(text(&record(episode.clone())), "mend the loom");
+        episode.reason = Some("the user said: 还是报错".to_owned());
+        assert_eq!(text(&record(episode)), "mend the loom\n还是报错");
     }
 
     #[test]

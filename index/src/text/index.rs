@@ -226,6 +226,7 @@ impl TextIndex {
                 row: row(scored.segment, scored.doc),
                 score: scored.score,
                 coverage: scored.coverage,
+                by_word: scored.by_word,
                 passage: None,
                 why: words(query, &scored),
                 words: shares(&scored),

@@ -8,6 +8,7 @@
 //! - `query`: what users type; `query_terms`: its terms and their weights
 //! - `scoring`: BM25, a term at a time
 //! - `overlap`: n-grams of the same characters count less than independent terms
+//! - `evidence`: how much of a question is answered, word by word
 //! - `lookup`: phrases and literal look-ups, verified on the stored text
 //! - `snippet`: the best passage, with the matches marked
 //! - `index`: the text index as a whole
@@ -19,6 +20,7 @@
 
 mod analysis;
 mod document;
+mod evidence;
 mod files;
 mod folders;
 mod index;

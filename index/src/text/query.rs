@@ -1,6 +1,7 @@
 //! What users type, as terms, phrases and exclusions.
 
 use super::analysis::{Class, Folded, TermKind, mask_questions};
+use super::evidence::Words;
 use super::lookup::Phrase;
 use super::query_terms::QueryTerms;
 
@@ -26,6 +27,8 @@ pub struct Query {
     terms: Vec<QueryTerm>,
     /// How many characters the folded text has, which the spans of the terms count.
     pub(crate) width: usize,
+    /// Its words, for the places of its terms.
+    pub(crate) words: Words,
     pub(crate) phrases: Vec<Phrase>,
     pub(crate) excluded: Vec<Phrase>,
     pub(crate) literal: Option<Phrase>,
@@ -39,6 +42,9 @@ pub struct Query {
 pub struct QueryTerm {
     /// The index term.
     pub term: String,
+    /// The same word in the other form that documents may have it in: a word that stands alone is indexed by its stem
+    /// and marked as written, the whole of a compound unmarked and unstemmed. Having either is having the term.
+    pub also: Option<String>,
     /// What it is made of.
     pub kind: TermKind,
     /// How much it counts beside others of its kind: how often the query has it, up to three times, more for a
@@ -93,6 +99,7 @@ impl Query {
             if !self.terms.iter().any(|known| known.term == *term) {
                 self.terms.push(QueryTerm {
                     term: term.clone(),
+                    also: None,
                     kind: TermKind::Whole,
                     weight: PHRASE_TERM_WEIGHT,
                     guessed: true,
@@ -114,7 +121,8 @@ impl Query {
             terms.truncate(QUERY_TERMS_MAX);
             truncated = true;
         }
-        Self { text: text.to_owned(), terms, width: folded.len(), literal, truncated, ..Self::default() }
+        let words = Words::of(&folded, &terms);
+        Self { text: text.to_owned(), terms, width: folded.len(), words, literal, truncated, ..Self::default() }
             .with_terms_of_phrases()
     }
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::analysis::{
-    self, Buffers, Class, Folded, TermKind, WORD_PREFIX, capped, is_stop_word, join_words, write_kana_word,
+    self, Buffers, Class, EXACT_PREFIX, Folded, TermKind, WORD_PREFIX, capped, is_stop_word, join_words, stem,
+    write_kana_word,
 };
 use super::query::QueryTerm;
 use super::words;
@@ -75,7 +76,7 @@ impl QueryTerms {
             } else if kind == TermKind::Number {
                 words.push((span.clone(), false));
             }
-            self.push(term, kind, span, false);
+            self.push(folded, term, kind, span, false);
         });
         self.collect_pieces(folded);
         self.collect_joined(folded, &words);
@@ -100,7 +101,7 @@ impl QueryTerms {
                         term.push(WORD_PREFIX);
                         term.push_str(&run[word.clone()]);
                         let span = folded.index_of(base + word.start)..folded.index_of(base + word.end);
-                        self.push(&term, TermKind::HanWord, span, true);
+                        self.push(folded, &term, TermKind::HanWord, span, true);
                     });
                 }
                 Class::Hiragana => {
@@ -109,7 +110,7 @@ impl QueryTerms {
                         end += 1;
                     }
                     if let Some(length) = write_kana_word(folded.slice(at..end), &mut term) {
-                        self.push(capped(&term), TermKind::KatakanaWord, at..at + length, true);
+                        self.push(folded, capped(&term), TermKind::KatakanaWord, at..at + length, true);
                     }
                 }
                 _ => {}
@@ -133,12 +134,12 @@ impl QueryTerms {
                     continue;
                 }
                 join_words(group.iter().map(|(span, _)| folded.slice(span.clone())), &mut term);
-                self.push(&term, TermKind::Whole, words[first].0.start..words[last].0.end, true);
+                self.push(folded, &term, TermKind::Whole, words[first].0.start..words[last].0.end, true);
             }
         }
     }
 
-    fn push(&mut self, term: &str, kind: TermKind, span: Range<usize>, guessed: bool) {
+    fn push(&mut self, folded: &Folded, term: &str, kind: TermKind, span: Range<usize>, guessed: bool) {
         if let Some(&place) = self.places.get(term) {
             let known = &mut self.list[place];
             if !guessed {
@@ -148,7 +149,18 @@ impl QueryTerms {
             return;
         }
         self.places.insert(term.to_owned(), self.list.len());
-        self.list.push(QueryTerm { term: term.to_owned(), kind, weight: 1.0, guessed, spans: vec![span] });
+        let also = other_form(term, kind, folded.slice(span.clone()));
+        self.list.push(QueryTerm { term: term.to_owned(), also, kind, weight: 1.0, guessed, spans: vec![span] });
+    }
+}
+
+/// How documents have a word that is a compound there and none here, or the other way round: `matchqueue` is in the
+/// index as its stem and marked as written where it stands like that, and whole where somebody wrote `MatchQueue`.
+fn other_form(term: &str, kind: TermKind, written: &str) -> Option<String> {
+    match kind {
+        TermKind::Word | TermKind::Exact => Some(capped(written)).filter(|&word| word != term).map(str::to_owned),
+        TermKind::Whole => (stem(term) != term).then(|| capped(&format!("{EXACT_PREFIX}{term}")).to_owned()),
+        _ => None,
     }
 }
 

@@ -7,11 +7,13 @@ use std::io;
 use std::sync::Mutex;
 
 use super::analysis::TermKind;
+use super::evidence::{Weights, implied};
 use super::lookup::{Candidates, Load, VERIFIED_MAX, Verifier};
 use super::overlap;
 use super::postings::{Segment, Statistics};
 use super::query::Query;
 use super::shape::{SHAPES, Shape, TEXT_CLASSES};
+use crate::index::ByWord;
 
 /// The constants of scoring. The default is what the evaluation sets agreed on.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +65,8 @@ pub struct Scored {
     pub score: f32,
     /// The share of the query's weight that it matches, 0 to 1: of the terms' weights, not of their frequencies.
     pub coverage: f32,
+    /// The same with each word of the query counted once.
+    pub by_word: ByWord,
     /// The query's terms that it has.
     pub matched: Vec<Matched>,
 }
@@ -111,17 +115,56 @@ const TABLED: usize = 4;
 const RESCORED_MIN: usize = 100;
 
 /// A query term that some document has.
-struct Weighted {
+struct Weighted<'a> {
     place: usize,
     weight: f32,
+    term: &'a str,
+    /// Its other form, where some document has that.
+    also: Option<&'a str>,
+}
+
+impl Weighted<'_> {
+    /// Calls `visit` with the documents of a segment that have it in either form, ascending, and how often.
+    fn postings(&self, segment: &dyn Segment, visit: &mut dyn FnMut(&[u32], &[u32])) -> io::Result<()> {
+        let Some(also) = self.also else { return segment.postings(self.term, visit) };
+        let mut both: Vec<(u32, u32)> = Vec::new();
+        for form in [self.term, also] {
+            segment.postings(form, &mut |docs, frequencies| {
+                both.extend(docs.iter().copied().zip(frequencies.iter().copied()));
+            })?;
+        }
+        both.sort_unstable_by_key(|&(doc, _)| doc);
+        // A document that has both forms has the term as often as both together.
+        both.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 += if same { next.1 } else { 0 };
+            same
+        });
+        let (docs, frequencies): (Vec<u32>, Vec<u32>) = both.into_iter().unzip();
+        visit(&docs, &frequencies);
+        Ok(())
+    }
+
+    /// How often each of these documents has it in either form.
+    fn frequencies(&self, segment: &dyn Segment, docs: &[u32], frequencies: &mut [u32]) -> io::Result<()> {
+        segment.frequencies(self.term, docs, frequencies)?;
+        if let Some(also) = self.also {
+            let mut others = vec![0; docs.len()];
+            segment.frequencies(also, docs, &mut others)?;
+            frequencies.iter_mut().zip(others).for_each(|(frequency, other)| *frequency += other);
+        }
+        Ok(())
+    }
 }
 
 /// A query weighed against the statistics of the segments.
 struct Weighed<'a> {
     query: &'a Query,
     segments: &'a [&'a dyn Segment],
-    terms: Vec<Weighted>,
-    /// The weights of all terms of the query, found or not.
+    terms: Vec<Weighted<'a>>,
+    /// Of all terms of the query, found or not.
+    weights: Weights,
+    /// The sum of the weights of those that are no guess.
     mass: f32,
     saturation: Saturation,
 }
@@ -240,22 +283,30 @@ impl Scorer {
         }
         let documents = statistics.documents.iter().sum();
         let mut terms = Vec::new();
+        let mut weights = Weights { weight: Vec::new(), idf: Vec::new() };
         let mut mass = 0.0;
         for (place, term) in query.terms().iter().enumerate() {
-            let mut frequency = 0;
-            for segment in segments {
-                frequency += segment.doc_freq(&term.term)?;
-            }
-            let weight = self.scoring.weights[term.kind as usize] * term.weight * idf(documents, frequency);
+            let frequency_of =
+                |form: &str| segments.iter().map(|segment| segment.doc_freq(form)).sum::<io::Result<u32>>();
+            let also = match term.also.as_deref() {
+                Some(also) => Some((also, frequency_of(also)?)).filter(|(_, frequency)| *frequency > 0),
+                None => None,
+            };
+            // Those that have both forms are counted twice, and are few.
+            let frequency = (frequency_of(&term.term)? + also.map_or(0, |(_, frequency)| frequency)).min(documents);
+            let idf = idf(documents, frequency);
+            let weight = self.scoring.weights[term.kind as usize] * term.weight * idf;
+            weights.weight.push(weight);
+            weights.idf.push(idf);
             if !term.guessed {
                 mass += weight;
             }
             if frequency > 0 && weight > 0.0 {
-                terms.push(Weighted { place, weight });
+                terms.push(Weighted { place, weight, term: &term.term, also: also.map(|(also, _)| also) });
             }
         }
         let saturation = Saturation::new(&self.scoring, &statistics);
-        Ok(Weighed { query, segments, terms, mass, saturation })
+        Ok(Weighed { query, segments, terms, weights, mass, saturation })
     }
 
     /// The best `limit` documents by the sum of their terms' scores.
@@ -265,7 +316,7 @@ impl Scorer {
             let shapes = segment.shapes();
             let mut scores = self.accumulators(shapes.len());
             for term in &weighed.terms {
-                segment.postings(&weighed.query.terms()[term.place].term, &mut |docs, frequencies| {
+                term.postings(*segment, &mut |docs, frequencies| {
                     weighed.saturation.accumulate(term.weight, docs, frequencies, shapes, &mut scores);
                 })?;
             }
@@ -291,6 +342,7 @@ impl Scorer {
                 doc: ranked.doc,
                 score: ranked.score,
                 coverage: 0.0,
+                by_word: ByWord::default(),
                 matched: Vec::new(),
             })
             .collect();
@@ -304,7 +356,7 @@ impl Scorer {
             let mut frequencies = vec![0; docs.len()];
             for term in &weighed.terms {
                 let asked = &weighed.query.terms()[term.place];
-                segment.frequencies(&asked.term, &docs, &mut frequencies)?;
+                term.frequencies(*segment, &docs, &mut frequencies)?;
                 for (&place, &frequency) in places.iter().zip(&frequencies) {
                     if frequency > 0 {
                         let hit = &mut scored[place];
@@ -319,8 +371,13 @@ impl Scorer {
         }
         let mut overlap = overlap::Discount::new(weighed.query, self.scoring.overlap);
         let mut places: Vec<usize> = (0..scored.len()).collect();
+        let (asked, weights) = (weighed.query.terms(), &weighed.weights);
         for hit in &mut scored {
             hit.score -= overlap.of(&hit.matched);
+            let implied: f32 = implied(asked, &hit.matched).into_iter().map(|place| weights.weight[place]).sum();
+            hit.coverage = (hit.coverage + implied / weighed.mass.max(f32::MIN_POSITIVE)).min(1.0);
+            let plain = ByWord { coverage: hit.coverage, score: hit.score };
+            hit.by_word = weighed.query.words.found(asked, weights, &hit.matched, plain);
         }
         places.sort_by(|&a, &b| {
             let tie = |i: usize| {
@@ -545,6 +602,55 @@ mod tests {
         assert_eq!(docs, [299, 298, 297, 296, 295]);
         assert!(search(&texts, "same", 0).0.is_empty());
         assert!(search(&texts, "", 5).0.is_empty());
+    }
+
+    #[test]
+    fn every_spelling_of_an_identifier_finds_every_other() {
+        let spellings = |words: [&str; 2]| {
+            let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+            let [first, last] = words;
+            [
+                first.to_owned() + last,
+                (first.to_owned() + last).to_uppercase(),
+                first.to_owned() + &capital(last),
+                capital(first) + &capital(last),
+                format!("{first}_{last}"),
+                format!("{first}-{last}"),
+                format!("{first}_{last}").to_uppercase(),
+                format!("{first} {last}"),
+            ]
+        };
+        for words in
+            [["match", "queue"], ["order", "service"], ["user", "table"], ["user", "token"], ["rate", "limiter"]]
+        {
+            let texts = spellings(words).map(|spelling| format!("the {spelling} leaks"));
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            for spelling in spellings(words) {
+                let (docs, answer) = search(&texts, &spelling, 20);
+                assert_eq!(docs.len(), texts.len(), "{spelling}");
+                let least = answer.hits.iter().map(|hit| hit.coverage).fold(1.0, f32::min);
+                // Two words may be one or not; whoever has the identifier has all of it.
+                assert!(least > 0.5, "{spelling} is covered to {least}: {:?}", answer.hits);
+            }
+        }
+    }
+
+    #[test]
+    fn both_forms_of_a_word_in_one_document_are_one_term() {
+        let texts = ["MatchQueue and matchqueue", "matchqueue and matchqueue", "a queue"];
+        let (docs, answer) = search(&texts, "matchqueue", 10);
+        assert_eq!(docs.len(), 2);
+        assert_eq!(answer.hits[0].matched[0].frequency, 2);
+    }
+
+    #[test]
+    fn words_count_once_in_every_script() {
+        let texts = ["给用户发短信，配置在文件里", "the settings are in a file", "生日"];
+        let by_word = |query: &str| search(&texts, query, 1).1.hits[0].by_word.coverage;
+        assert!(by_word("怎么配置 VPN") < 0.5);
+        assert!(by_word("配置在哪里") > 0.99);
+        let (_, answer) = search(&texts, "怎么配置 VPN", 1);
+        assert!(answer.hits[0].coverage > 0.6, "ranking counts the pair and its characters");
     }
 
     #[test]

@@ -68,8 +68,12 @@ pub fn snippet(text: &str, query: &Query, max_chars: usize) -> Snippet {
 }
 
 fn marks(folded: &Folded, query: &Query) -> Vec<Mark> {
-    let places: FxHashMap<&str, usize> =
-        query.terms().iter().enumerate().map(|(place, term)| (term.term.as_str(), place)).collect();
+    let mut places: FxHashMap<&str, usize> = FxHashMap::default();
+    for (place, term) in query.terms().iter().enumerate() {
+        for form in [Some(&term.term), term.also.as_ref()].into_iter().flatten() {
+            places.entry(form).or_insert(place);
+        }
+    }
     let mut marks = Vec::new();
     analysis::terms(folded, &mut Buffers::default(), &mut |term, kind, range| {
         if let Some(&place) = places.get(term) {

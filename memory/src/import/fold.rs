@@ -8,6 +8,7 @@
 
 mod evidence;
 pub mod marked;
+pub mod reason;
 mod word;
 
 use std::borrow::Cow;
@@ -20,6 +21,10 @@ use super::tolerant::Text;
 use crate::record::{Episode, Message, MessageForm, Outcome, Role, ToolUse};
 use evidence::Check;
 use marked::Mark;
+use reason::{
+    AFTERWARDS, FAILED, FAILED_AFTERWARDS, FAILED_AND_CHANGED, FAILED_AT_FIRST, FAILED_AT_THE_END, INTERRUPTED,
+    MORE_DONE, PASSED, PASSED_AND_CHANGED, PASSED_AND_SAYS_LITTLE, PASSED_AT_THE_END, PASSED_BUT, SAID, UNKNOWN,
+};
 use word::Word;
 
 /// The situation is a request, not a pasted log: what is longer is cut.
@@ -274,7 +279,7 @@ impl Fold {
         if self.interrupted_at.is_some_and(|at| at > worked_at && at > self.asked_at)
             && self.word.as_ref().is_none_or(|word| word.0 < worked_at)
         {
-            return (Outcome::Failure, "the user interrupted it, and it was not taken up again".to_owned());
+            return (Outcome::Failure, INTERRUPTED.to_owned());
         }
         // Tests say more than builds, and builds more than linters, when they are as recent.
         let last = self.checks.iter().max_by_key(|known| (known.check == Check::Tests, known.at));
@@ -283,48 +288,45 @@ impl Fold {
         if let Some((at, word, said)) = &self.word {
             match word {
                 Word::Thanks => match red_later(*at) {
-                    None => return (Outcome::Success, format!("the user said: {said}")),
+                    None => return (Outcome::Success, format!("{SAID}{said}")),
                     Some(check) => {
                         let what = check.check.name();
-                        return (Outcome::Unknown, format!("the user said: {said}; afterwards {what} failed"));
+                        return (Outcome::Unknown, format!("{SAID}{said}{AFTERWARDS}{what}{FAILED}"));
                     }
                 },
                 Word::Correction => match green_later(*at) {
                     Some(check) if check.check == Check::Tests => {
                         let what = check.check.name();
-                        return (Outcome::Success, format!("the user said: {said}; afterwards {what} passed"));
+                        return (Outcome::Success, format!("{SAID}{said}{AFTERWARDS}{what}{PASSED}"));
                     }
                     _ if worked_at > *at => {
-                        return (
-                            Outcome::Unknown,
-                            format!("the user said: {said}; more was done, without a sign how it ended"),
-                        );
+                        return (Outcome::Unknown, format!("{SAID}{said}{MORE_DONE}"));
                     }
-                    _ => return (Outcome::Failure, format!("the user said: {said}")),
+                    _ => return (Outcome::Failure, format!("{SAID}{said}")),
                 },
             }
         }
         let Some(last) = last else {
-            return (Outcome::Unknown, "no test, build or word of the user says how it ended".to_owned());
+            return (Outcome::Unknown, UNKNOWN.to_owned());
         };
         let what = last.check.name();
         let changed_later = self.changed_at.is_some_and(|at| at > last.at);
         if !last.green && changed_later {
-            return (Outcome::Unknown, format!("{what} failed, and was not run again after the last change"));
+            return (Outcome::Unknown, format!("{what}{FAILED_AND_CHANGED}"));
         }
         if !last.green {
-            return (Outcome::Failure, format!("{what} failed at the end"));
+            return (Outcome::Failure, format!("{what}{FAILED_AT_THE_END}"));
         }
         if let Some(red) = red_later(last.at) {
-            return (Outcome::Unknown, format!("{what} passed, {} failed afterwards", red.check.name()));
+            return (Outcome::Unknown, format!("{what}{PASSED_BUT}{}{FAILED_AFTERWARDS}", red.check.name()));
         }
         if changed_later {
-            return (Outcome::Unknown, format!("{what} passed, but more was changed afterwards"));
+            return (Outcome::Unknown, format!("{what}{PASSED_AND_CHANGED}"));
         }
         match (last.check, last.was_red) {
-            (_, true) => (Outcome::Success, format!("{what} failed at first and passed at the end")),
-            (Check::Tests, false) => (Outcome::Success, format!("{what} passed at the end")),
-            (_, false) => (Outcome::Unknown, format!("{what} passed at the end, which says little about the request")),
+            (_, true) => (Outcome::Success, format!("{what}{FAILED_AT_FIRST}")),
+            (Check::Tests, false) => (Outcome::Success, format!("{what}{PASSED_AT_THE_END}")),
+            (_, false) => (Outcome::Unknown, format!("{what}{PASSED_AND_SAYS_LITTLE}")),
         }
     }
 }

@@ -16,11 +16,13 @@ use std::ops::Range;
 pub(crate) use cjk::write_kana_word;
 pub(crate) use class::Class;
 pub use fold::{FOLDED_BYTES_MAX, Folded};
-pub(crate) use latin::join_words;
-pub(crate) use stop::{is_stop_word, mask_questions};
+pub(crate) use latin::{join_words, stem};
+pub(crate) use stop::{hangul_content, is_function_character, is_function_word, is_stop_word, mask_questions};
 
-/// Which terms the analyzer makes. An index made by another version is rebuilt.
-pub const ANALYZER_VERSION: u32 = 2;
+/// Which terms the analyzer makes, and of which text of a record. An index made by another version is rebuilt.
+///
+/// Since 3 what the program itself says of an episode's end is no text to search.
+pub const ANALYZER_VERSION: u32 = 3;
 
 /// Terms are cut at this many bytes: longer tokens are hashes, keys and encoded data, which their beginning tells
 /// apart, and each distinct term costs room in the term dictionary.

@@ -37,6 +37,44 @@ const PHRASES: &str = "什么 什么时候 什么时间 什么样 什么人 什�
 const KOREAN: &str = "무엇 무엇이 무엇인 무엇인가 무엇인가요 무엇입니까 무슨 뭐 뭐야 뭔가 뭔지 뭘 어디 어디서 어디에 어디야 어디인가요 어디인지 누구 누가 누구야 누구인가 언제 언제야 언제인지 \
     어떤 어떻게 어때 어떠 어느 얼마 얼마나 얼마야 몇 왜 왜냐 돼 되 있어 있나요 있는지 인가 인가요 입니까 알려줘 알려 주세요 해줘 해주세요 궁금";
 
+/// Characters of Chinese and Japanese that say nothing of what is asked about where they stand alone: particles,
+/// pronouns, auxiliary and the most general verbs, the parts of dates. They are searched, but are no evidence.
+const FUNCTION_CHARACTERS: &str = "的得了着过是在有我你您他她它们咱这那此该和与跟及或也都就还又很太最更再才只把被让给对从到向往于以而但并则 \
+    之其所吗呢吧啊呀嘛哦个些不没要会能可想去来请说用做里上下中前后时候次为因由等如何什么怎哪谁几多少年月日号私彼今";
+
+/// Words of the same sort, beside those that have only such characters.
+const FUNCTION_WORDS: &str = "一个 一下 一些 一直 一样 一般 现在 目前 最近 当时 需要 应该 知道 记得 告诉 觉得 关于 然后 或者 而且 但是 所以 \
+    如果 虽然 已经 正在 曾经 自己 大家 其他 其它 方法 办法 原因 理由 场合 自分";
+
+/// The same of Korean, compared with the stem of a word.
+const KOREAN_FUNCTION: &str = "우리 저희 나 내 너 제 저 그 이 것 수 때 및 등 더 또 좀 지금 대한 대해 위해 관련 있는 있다 없는 하는 해야 방법 \
+    이유 때문 그리고 하지만 나는 저는 나의 저의";
+
+/// The verb that makes verbs of nouns, and its passive, as its forms begin.
+const KOREAN_VERBS: &str = "하했한할합해되됐된될됩돼";
+
+/// Whether a folded Han character is no evidence where it is part of no word.
+pub(crate) fn is_function_character(character: &str) -> bool {
+    FUNCTION_CHARACTERS.contains(character)
+}
+
+/// Whether a folded Han word is no evidence.
+pub(crate) fn is_function_word(word: &str) -> bool {
+    word.chars().all(|c| FUNCTION_CHARACTERS.contains(c))
+        || FUNCTION_WORDS.split_whitespace().any(|known| known == word)
+}
+
+/// What of a folded Hangul word says what it is about: no particle, no verb made of a noun, nothing of a function word.
+pub(crate) fn hangul_content(word: &str) -> &str {
+    let stem = hangul::stem(word);
+    if KOREAN_FUNCTION.split_whitespace().any(|known| known == stem) {
+        return "";
+    }
+    // Two syllables stay: they are the noun.
+    let verb = stem.char_indices().skip(2).find(|(_, c)| KOREAN_VERBS.contains(*c));
+    verb.map_or(stem, |(at, _)| &stem[..at])
+}
+
 /// Marks the question words in a query as spaces, so that they make no terms, unless nothing else would be left.
 pub(crate) fn mask_questions(folded: &mut Folded) {
     let mut masked = Vec::new();

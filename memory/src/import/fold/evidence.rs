@@ -12,6 +12,8 @@ pub(super) enum Check {
 }
 
 impl Check {
+    pub(super) const ALL: [Self; 3] = [Self::Tests, Self::Build, Self::Lint];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Tests => "the tests",
