@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -223,11 +224,18 @@ struct RecallBody<'a> {
     without_session: Option<&'a str>,
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
-    now: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<String>,
     mode: crate::memory::Mode,
     allow_degraded: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     by_session: bool,
+}
+
+/// The present with its offset, by which the server tells days; nothing where the server's own will do.
+fn present(now: Option<jiff::Timestamp>, time_zone: &TimeZone) -> Option<String> {
+    let now = now.or_else(|| (*time_zone != TimeZone::UTC).then(jiff::Timestamp::now))?;
+    Some(now.display_with_offset(time_zone.to_offset(now)).to_string())
 }
 
 #[derive(Serialize)]
@@ -245,7 +253,7 @@ struct ContextBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    now: Option<jiff::Timestamp>,
+    now: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -328,7 +336,7 @@ impl Memory for HttpMemory {
                 without_session: query.without_session.as_deref(),
                 since: query.since,
                 until: query.until,
-                now: query.now,
+                now: present(query.now, &query.time_zone),
                 mode: query.mode,
                 allow_degraded: true,
                 by_session: query.by_session,
@@ -352,7 +360,7 @@ impl Memory for HttpMemory {
                 kinds: &query.kinds,
                 since: query.since,
                 until: query.until,
-                now: query.now,
+                now: present(query.now, &query.time_zone),
             };
             self.client.post("/v1/context", &body).await.map_err(outside("pack a context"))
         })

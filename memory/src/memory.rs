@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -87,6 +88,8 @@ pub struct Query {
     pub mode: Mode,
     /// The present, for priors and expiry; `None` is the system's clock.
     pub now: Option<Timestamp>,
+    /// Where whoever asks is: the days that the text names, such as `yesterday`, begin at midnight there. UTC unless said.
+    pub time_zone: TimeZone,
     /// Whether signs in the text are text like everything else: a task that quotes does so for its own reasons.
     pub plain: bool,
     /// Whether sessions are ranked and not records: the hits then come session by session, the best first, of each its
@@ -108,6 +111,7 @@ impl Query {
             until: None,
             mode: Mode::default(),
             now: None,
+            time_zone: TimeZone::UTC,
             plain: false,
             by_session: false,
         }
@@ -276,6 +280,8 @@ pub struct ContextQuery {
     /// The present, for ages, expiry and days that the task names; the clock when `None`. With it, the same records
     /// give the same bytes.
     pub now: Option<Timestamp>,
+    /// Where whoever asks is: days that the task names begin at midnight there. UTC unless said.
+    pub time_zone: TimeZone,
 }
 
 impl ContextQuery {
@@ -289,6 +295,7 @@ impl ContextQuery {
             since: None,
             until: None,
             now: None,
+            time_zone: TimeZone::UTC,
         }
     }
 }

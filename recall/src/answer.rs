@@ -18,7 +18,9 @@ use crate::ranked::{self, Admission};
 use crate::rerank::Reranking;
 use crate::sessions::Words;
 use crate::weights::Weights;
-use crate::{conversation, copies, credit, current, fusion, hit, named, outcome, repeats, sessions, situations, when};
+use crate::{
+    confidence, conversation, copies, credit, current, fusion, hit, named, outcome, repeats, sessions, situations, when,
+};
 
 /// Candidates asked of an index beyond the hits wanted: some are dropped (expired, forgotten meanwhile),
 /// and priors may lift one from below.
@@ -64,21 +66,28 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         since: query.since,
         until: query.until,
     };
-    let days = when::days(question, now);
+    let dated = when::read(question, now, &query.time_zone, query.plain);
+    let searched = dated.searched(question);
     // Where nothing is found by meaning, text alone answers.
     let both = query.mode == Mode::Hybrid && meaning.is_on();
     let candidates = if both { weights.candidates_hybrid } else { weights.candidates };
     let wanted = (limit + CANDIDATES_SPARE).max(candidates);
-    let read = TextQuery::read(question, query.plain);
-    let asked = Asked { text: question, filter, limit: wanted, plain: query.plain, read: Some(&read) };
+    let read = TextQuery::read(searched, query.plain);
+    let asked = Asked { text: searched, filter, limit: wanted, plain: query.plain, read: Some(&read) };
     let text_arm = |answer: &mut Answer| {
         let mut worded = arms::text(store, text, &asked, answer);
-        for days in &days {
-            arms::text_of_days(store, text, &asked, *days, &mut worded.candidates, answer);
+        for period in &dated.periods {
+            arms::text_of_days(store, text, &asked, period, &mut worded, answer);
         }
         worded
     };
+    let of_days = match dated.only_days && query.mode != Mode::Vector {
+        true => arms::of_days(store, text, &asked, &dated, &mut answer),
+        false => Vec::new(),
+    };
     let (mut worded, said) = match query.mode {
+        // The days have records, and nothing else is asked for.
+        _ if !of_days.is_empty() => (Worded::default(), None),
         Mode::Text => (text_arm(&mut answer), None),
         // Who asks for meaning alone is told what is wrong with it; others are answered from text, and told too.
         Mode::Vector => (Worded::default(), meaning.ask(store, &asked, true, &mut answer)?),
@@ -116,9 +125,15 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
         (nearness, agreed)
     });
     let meant = said.as_ref().zip(agreement.as_ref().map(|(_, agreed)| *agreed));
-    answer.confidence = Evidence::of(&worded.candidates, worded.rarest, meant).confidence(weights);
+    answer.confidence = match (dated.only_days, of_days.is_empty()) {
+        (true, false) => confidence::OF_THE_DAYS,
+        (true, true) if query.mode != Mode::Vector => confidence::NOTHING_OF_THE_DAYS,
+        _ => Evidence::of(&worded, meant, weights).confidence(weights),
+    };
     let words = Words::of(&mut worded);
+    let only_of_days = !of_days.is_empty();
     let Fused { proposals, measure, best, meant } = match (&said, agreement) {
+        _ if only_of_days => Fused { proposals: of_days, measure: None, best: 1.0, meant: 0.0 },
         (Some(said), _) if query.mode == Mode::Vector => fusion::meaning_alone(said, weights),
         (Some(said), Some((nearness, agreed))) => {
             fusion::fuse(worded, said, &nearness, agreed, read.has_operators(), weights)
@@ -130,12 +145,16 @@ pub(crate) fn recall(arms: &Arms, weights: &Weights, query: &Query, reads: &Read
     let mut ranked = ranked::load(store, proposals, &admission, &mut answer.degraded)?;
     conversation::weigh_roles(&mut ranked, weights);
     let nearness = said.as_ref().zip(measure).map(|(said, measure)| Nearness { said, measure, best });
-    conversation::spread(store, &mut ranked, nearness, &admission, weights, &mut answer.degraded)?;
+    if !only_of_days {
+        conversation::spread(store, &mut ranked, nearness, &admission, weights, &mut answer.degraded)?;
+    }
     if let Some(reranking) = reranking {
         reranking.rerank(&mut ranked, question, &mut answer.degraded);
     }
     named::prefer(&mut ranked, question, weights);
-    when::prefer(&mut ranked, &days, weights);
+    if !only_of_days {
+        when::prefer(&mut ranked, &dated, weights);
+    }
     when::prefer_recent(&mut ranked, now, weights);
     situations::share(&mut ranked, weights);
     outcome::prefer_successes(&mut ranked, weights);

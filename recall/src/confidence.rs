@@ -5,8 +5,7 @@
 //! may stand first for its neighbours' sake; of text, from what it has with each word of the question counted once, so that
 //! it says the same in every language.
 
-use harness_index::Candidate;
-
+use crate::arms::Worded;
 use crate::meaning::Said;
 use crate::weights::Weights;
 
@@ -16,6 +15,12 @@ const SECOND_LOOK: usize = 4;
 /// Where there is no candidate at that place, it counts as one of this share of the first one's score: what it has on
 /// the average of the conversations that the weights were set on.
 const FEW_CANDIDATES: f32 = 0.6;
+
+/// Where a question asks what was on a day, and the day has records: they answer it, whatever they say.
+pub(crate) const OF_THE_DAYS: f32 = 0.9;
+
+/// Where it has none: records of other days do not answer it.
+pub(crate) const NOTHING_OF_THE_DAYS: f32 = 0.1;
 
 /// What speaks for an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,25 +42,33 @@ struct Meant {
 }
 
 impl Evidence {
-    /// What both arms say. `rarest` is what a match of the rarest word scores; `agreed` how far the arms agree.
-    pub(crate) fn of(text: &[Candidate], rarest: f32, said: Option<(&Said, f32)>) -> Evidence {
+    /// What both arms say; `said` has how far they agree, too.
+    pub(crate) fn of(worded: &Worded, said: Option<(&Said, f32)>, weights: &Weights) -> Evidence {
+        let Worded { candidates: text, rarest, on_days } = worded;
+        let rarest = *rarest;
         let mass = |place: usize| match text.get(place) {
             Some(candidate) if rarest > 0.0 => candidate.by_word.score / rarest,
             _ => 0.0,
         };
-        let first = mass(0);
+        let mut first = mass(0);
+        let mut coverage = text.first().map_or(0.0, |candidate| candidate.by_word.coverage.clamp(0.0, 1.0));
         // Where only a few records share a word with the question, nobody can have spoken of it often.
         let later = if text.len() > SECOND_LOOK { mass(SECOND_LOOK).min(first) } else { first * FEW_CANDIDATES };
+        // The days are a part of the question that a record of another one does not have.
+        if let Some([score, covered]) = *on_days {
+            let [share, matches] = weights.day_evidence;
+            coverage *= 1.0 - share;
+            if score > 0.0 && rarest > 0.0 {
+                coverage = coverage.max(covered.clamp(0.0, 1.0) * (1.0 - share) + share);
+                first = first.max(score / rarest + matches);
+            }
+        }
         let meant = said.and_then(|(said, agreed)| {
             let nearest = said.meant.found.candidates.first()?.score;
             let mean = said.meant.background.mean.clamp(0.0, 0.99);
             Some(Meant { near: said.understood * ((nearest - mean) / (1.0 - mean)).max(0.0), agreed })
         });
-        Evidence {
-            coverage: text.first().map_or(0.0, |candidate| candidate.by_word.coverage.clamp(0.0, 1.0)),
-            mass: [first, later],
-            meant,
-        }
+        Evidence { coverage, mass: [first, later], meant }
     }
 
     /// 0 to 1; 0 where nothing was found.
@@ -83,7 +96,7 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
-    use harness_index::ByWord;
+    use harness_index::{ByWord, Candidate};
     use harness_memory::Row;
 
     use super::*;
@@ -99,7 +112,8 @@ mod tests {
             words: Vec::new(),
         };
         let candidates: Vec<Candidate> = candidates.iter().map(one).collect();
-        Evidence::of(&candidates, 5.0, None).confidence(&Weights::default())
+        let weights = Weights::default();
+        Evidence::of(&Worded { candidates, rarest: 5.0, on_days: None }, None, &weights).confidence(&weights)
     }
 
     #[test]

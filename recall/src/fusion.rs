@@ -92,7 +92,7 @@ pub(crate) fn meaning_alone(said: &Said, weights: &Weights) -> Fused {
 /// they are in meaning, `agreed` how far the arms agree. When `only_text` says so, meaning orders what text found and
 /// adds nothing to it.
 pub(crate) fn fuse(
-    Worded { candidates: text, rarest }: Worded,
+    Worded { candidates: text, rarest, .. }: Worded,
     said: &Said,
     nearness: &FxHashMap<Row, f32>,
     agreed: f32,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn fused(candidates: Vec<Candidate>, said: &Said, only_text: bool) -> Vec<Proposal> {
-        let text = Worded { candidates, rarest: 4.0 };
+        let text = Worded { candidates, rarest: 4.0, on_days: None };
         fuse(text, said, &FxHashMap::default(), 0.0, only_text, &Weights::default()).proposals
     }
 

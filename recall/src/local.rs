@@ -72,9 +72,9 @@ impl Memory for LocalMemory {
     }
 
     fn context(&self, query: ContextQuery) -> BoxFuture<'_, Result<Context, MemoryError>> {
-        let ContextQuery { task, budget_tokens, without_session, kinds, since, until, now } = query;
+        let ContextQuery { task, budget_tokens, without_session, kinds, since, until, now, time_zone } = query;
         self.blocking("pack a context", move |memory| {
-            let query = Query { without_session, kinds, since, until, now, ..Query::new(task) };
+            let query = Query { without_session, kinds, since, until, now, time_zone, ..Query::new(task) };
             memory.engine.context(&query, &memory.reads, budget_tokens).map_err(outside)
         })
     }

@@ -1,6 +1,9 @@
 //! Times as people type them.
 
+use std::fmt;
+
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::{Pieces, PiecesOffset};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +31,41 @@ fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         .and_then(|civil| civil.to_zoned(TimeZone::UTC))
         .map(|zoned| zoned.timestamp())
         .map_err(|_| "expected a time such as 2026-05-04T10:21:00Z, 2026-05-04, 10:21, or an age such as 3d".to_owned())
+}
+
+/// The present as somebody gives it: a time, and where it is that.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Present {
+    pub(crate) at: Timestamp,
+    /// Days that a question names begin at midnight here.
+    pub(crate) time_zone: TimeZone,
+}
+
+impl Present {
+    /// This time, where this machine is.
+    pub(crate) fn here(at: Timestamp) -> Present {
+        Present { at, time_zone: TimeZone::system() }
+    }
+}
+
+/// As it is read again: RFC 3339 with the offset.
+impl fmt::Display for Present {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.at.display_with_offset(self.time_zone.to_offset(self.at)))
+    }
+}
+
+/// Reads a time as [`parse`] does, with the offset that it has; one without an offset is UTC, an age is counted here.
+pub(crate) fn parse_present(text: &str) -> Result<Present, String> {
+    let (text, at) = (text.trim(), parse(text)?);
+    if age(text).is_some() {
+        return Ok(Present::here(at));
+    }
+    let time_zone = match Pieces::parse(text).ok().and_then(|pieces| pieces.offset()) {
+        Some(PiecesOffset::Numeric(numeric)) => TimeZone::fixed(numeric.offset()),
+        _ => TimeZone::UTC,
+    };
+    Ok(Present { at, time_zone })
 }
 
 /// An age: a number and one of `s`, `min` or `m`, `h`, `d`, `w`, `y` (365 days).
@@ -93,6 +131,21 @@ mod tests {
         for bad in ["", "soon", "3", "d", "2026-13-01", "-3d", "99999999999999999999d", "9223372036854775807y"] {
             assert!(parse_at(bad, now).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_present_keeps_its_offset() {
+        for (given, printed) in [
+            ("2026-05-01T07:00:00+08:00", "2026-05-01T07:00:00+08:00"),
+            ("2026-05-01 07:00-03:30", "2026-05-01T07:00:00-03:30"),
+            ("2026-05-01T07:00:00Z", "2026-05-01T07:00:00+00:00"),
+            ("2026-05-01", "2026-05-01T00:00:00+00:00"),
+        ] {
+            let present = parse_present(given).unwrap();
+            assert_eq!(present.to_string(), printed);
+            assert_eq!(parse_present(printed).unwrap().at, present.at);
+        }
+        assert!(parse_present("soon").is_err());
     }
 
     #[test]

@@ -29,6 +29,7 @@ use harness_memory::store::Exposure;
 use harness_memory::{ContextQuery, Memory, ReadSet, RecordId, Scope, Store, marker};
 use harness_recall::{Engine, LocalMemory};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 pub(crate) use self::capture::Capture;
@@ -124,7 +125,11 @@ fn prompt(event: &Event, env: &Env) -> anyhow::Result<HookReply> {
     let memory = LocalMemory::new(engine.clone(), env.reads(event), env.user.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start the runtime")?;
     // What the session said itself stands above its prompt already.
-    let query = ContextQuery { without_session: event.session.clone(), ..ContextQuery::new(asked, env.prompt_tokens) };
+    let query = ContextQuery {
+        without_session: event.session.clone(),
+        time_zone: TimeZone::system(),
+        ..ContextQuery::new(asked, env.prompt_tokens)
+    };
     let context = runtime.block_on(async { memory.context(query).await }).context("cannot recall for the prompt")?;
     if context.text.is_empty() {
         return Ok(HookReply::silent());

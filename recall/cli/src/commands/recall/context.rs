@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::commands::pick::{Reads, stdin_text};
 use crate::output::Exit;
 use crate::report;
-use crate::when;
+use crate::when::{self, Present};
 
 /// The tokens of a context, where nobody says it: about a page, a small part of any model's window.
 const BUDGET_TOKENS: usize = 1_000;
@@ -78,8 +78,10 @@ pub(crate) struct Args {
     run: Option<String>,
 
     /// The present, for ages and for days that the task names [default: now]
-    #[arg(long, value_name = "TIME", value_parser = when::parse)]
-    now: Option<Timestamp>,
+    ///
+    /// Days begin at midnight at its offset (UTC where it has none); without --now, in the time zone of this machine.
+    #[arg(long, value_name = "TIME", value_parser = when::parse_present)]
+    now: Option<Present>,
 }
 
 pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -97,10 +99,12 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Nothing);
     };
+    let now = args.now.unwrap_or_else(|| Present::here(app.now));
     let query = Query {
         kinds: args.kinds,
         mode: args.mode.unwrap_or(app.settings.search_mode),
-        now: Some(args.now.unwrap_or(app.now)),
+        now: Some(now.at),
+        time_zone: now.time_zone,
         without_session: args.without_session,
         since: args.since,
         until: args.until,

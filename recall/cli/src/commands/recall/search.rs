@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::commands::pick::Reads;
 use crate::output::Exit;
+use crate::render;
 use crate::report::{self, Advice};
-use crate::{render, when};
+use crate::when::{self, Present};
 
 /// How long a person waits for a closer reading; the order without it is shown then.
 const RERANK_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,6 +23,7 @@ const RERANK_DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// The question is text in any language: `?`, `:` or an open quote mean nothing special.
 /// Only "an exact phrase" in quotes and -word, which leaves out what has the word, are understood.
+/// Days that it names in English, Chinese, Japanese or Korean (`last Tuesday`, 上周三) come first, where they have passed.
 /// A hit shows its rank and score (0 to 1, comparable within one answer), what it is, its age,
 /// the best passage, and where it comes from: source, scope, session and id.
 #[derive(clap::Args)]
@@ -30,6 +32,7 @@ Examples:
   harness recall search how do I deploy to staging
   harness recall search '\"connection refused\" -redis' --since 7d --here
   harness recall search 部署失败 --kind episode --explain
+  harness recall search 昨天做了什么 --now 2026-05-04T07:00:00+08:00
   harness recall search \"retry policy\" --json | jq -r '.hits[].id'
 
 Exit codes: 0 found, 1 nothing found, 2 failed.")]
@@ -74,6 +77,12 @@ pub(crate) struct Args {
     #[arg(long)]
     by_session: bool,
 
+    /// The present, for ages and for days that the question names [default: now]
+    ///
+    /// Days begin at midnight at its offset (UTC where it has none); without --now, in the time zone of this machine.
+    #[arg(long, value_name = "TIME", value_parser = when::parse_present)]
+    now: Option<Present>,
+
     /// Say why each hit is there: what each way of searching found, its score and its weight
     #[arg(long)]
     explain: bool,
@@ -90,6 +99,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         return Err(harness_recall::Error::EmptyQuery.into());
     }
     let reads = args.reads.set(app)?;
+    let now = args.now.unwrap_or_else(|| Present::here(app.now));
+    let at = now.at;
     let asked_for_meaning = args.mode.is_some();
     let query = Query {
         limit,
@@ -98,7 +109,8 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         since: args.since,
         until: args.until,
         mode: args.mode.unwrap_or(app.settings.search_mode),
-        now: Some(app.now),
+        now: Some(now.at),
+        time_zone: now.time_zone,
         by_session: args.by_session,
         ..Query::new(text)
     };
@@ -115,7 +127,7 @@ pub(crate) fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if app.json {
         app.print_json(&answer)?;
     } else {
-        app.print(|out| render::answer(out, &answer, app.style, app.now, args.explain))?;
+        app.print(|out| render::answer(out, &answer, app.style, at, args.explain))?;
     }
     say_what_was_missing(app, &answer, asked_for_meaning || args.explain);
     if answer.hits.is_empty() && !app.json {

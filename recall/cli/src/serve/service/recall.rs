@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use harness_memory::memory::Degraded;
 use harness_memory::{Answer, Context, ContextQuery, Memory, Mode, Query};
 use harness_recall::{LocalMemory, tokens};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -12,7 +14,9 @@ use super::Service;
 use crate::serve::grant::Grant;
 use crate::serve::problem::Problem;
 use crate::serve::trace::query_text_wanted;
+use crate::serve::types::input::Parsed;
 use crate::serve::types::{ContextRequest, RecallRequest};
+use crate::when::Present;
 
 impl Service {
     /// The hits for a question.
@@ -26,6 +30,7 @@ impl Service {
             Some(mode) => (mode, !request.allow_degraded),
             None => (Mode::default(), false),
         };
+        let (now, time_zone) = present(request.now);
         let query = Query {
             limit: request.limit.get(),
             kinds: request.kinds,
@@ -34,7 +39,8 @@ impl Service {
             since: request.since.map(|time| time.0),
             until: request.until.map(|time| time.0),
             mode,
-            now: request.now.map(|time| time.0),
+            now,
+            time_zone,
             by_session: request.by_session,
             ..Query::new(request.query)
         };
@@ -96,12 +102,14 @@ impl Service {
         }
         let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.0.clone()).collect();
         let reads = grant.narrowed(&scopes);
+        let (now, time_zone) = present(request.now);
         let asked = ContextQuery {
             without_session: request.without_session,
             kinds: request.kinds,
             since: request.since.map(|time| time.0),
             until: request.until.map(|time| time.0),
-            now: request.now.map(|time| time.0),
+            now,
+            time_zone,
             ..ContextQuery::new(request.task, request.budget_tokens.get())
         };
         let service = self.clone();
@@ -116,6 +124,14 @@ impl Service {
     /// The agents' handle, for what it does beyond the store.
     pub(super) fn memory(&self, reads: harness_memory::ReadSet, writes: harness_memory::Scope) -> LocalMemory {
         LocalMemory::new(self.inner.engine.clone(), reads, writes)
+    }
+}
+
+/// The present that a caller gives, or that of this machine.
+fn present(given: Option<Parsed<Present>>) -> (Option<Timestamp>, TimeZone) {
+    match given {
+        Some(Parsed(Present { at, time_zone })) => (Some(at), time_zone),
+        None => (None, TimeZone::system()),
     }
 }
 

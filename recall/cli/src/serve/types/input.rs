@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::when;
+use crate::when::{self, Present};
 
 /// A value given as a string and parsed by `T`.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +101,18 @@ impl Written for Timestamp {
             "description": "A time as in RFC 3339, or a date, which is its beginning in UTC.",
             "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "string", "format": "date" }],
         })
+    }
+}
+
+impl Written for Present {
+    const NAME: &'static str = "Present";
+
+    fn parse(text: &str) -> Result<Present, String> {
+        when::parse_present(text)
+    }
+
+    fn schema() -> Schema {
+        <Timestamp as Written>::schema()
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{Limit, Parsed};
 use crate::serve::cursor::Cursor;
+use crate::when::Present;
 
 /// The most entries of one page: more is the next page.
 pub(crate) const PAGE_MAX: u32 = 500;
@@ -57,9 +58,10 @@ pub(crate) struct RecallRequest {
     /// Only records created before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<Parsed<Timestamp>>,
-    /// The present, for ages and expiry; the server's clock when left out.
+    /// The present, for ages, expiry and days that the text names, which begin at midnight at its offset; the server's
+    /// clock and time zone when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) now: Option<Parsed<Timestamp>>,
+    pub(crate) now: Option<Parsed<Present>>,
     /// Which arms take part. A mode that is asked for by name and not to be had is an error (`no-model`), unless
     /// `allow_degraded` is true; when left out, all that there is takes part, and `degraded` says what did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,9 +133,10 @@ pub(crate) struct ContextRequest {
     /// Only records created before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<Parsed<Timestamp>>,
-    /// The present, for ages and expiry; the server's clock when left out.
+    /// The present, for ages, expiry and days that the text names, which begin at midnight at its offset; the server's
+    /// clock and time zone when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) now: Option<Parsed<Timestamp>>,
+    pub(crate) now: Option<Parsed<Present>>,
 }
 
 /// Which records to list.
