@@ -238,9 +238,9 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use harness_index::{ByWord, Found};
     use harness_index::meaning::Meant;
     use harness_index::vector::Background;
+    use harness_index::{ByWord, Found};
     use proptest::prelude::*;
 
     use super::*;

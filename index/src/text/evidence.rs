@@ -47,7 +47,9 @@ pub(crate) struct Weights {
     pub(crate) idf: Vec<f32>,
 }
 
-fn hx(name: &str, or: f32) -> f32 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or) }
+fn hx(name: &str, or: f32) -> f32 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
+}
 
 impl Words {
     /// The words of a folded query in which question words are masked, and whose terms are these.
@@ -146,7 +148,13 @@ impl Unit {
     /// That of its rarest term.
     fn weight(&self, weights: &Weights) -> f32 {
         let long = |range: &Range<usize>| range.len() > 1 || self.length == 1;
-        let all: Vec<f32> = self.itself.iter().copied().chain(self.parts.iter().filter(|(_, range)| long(range)).map(|(place, _)| *place)).map(|place| weights.idf[place]).collect();
+        let all: Vec<f32> = self
+            .itself
+            .iter()
+            .copied()
+            .chain(self.parts.iter().filter(|(_, range)| long(range)).map(|(place, _)| *place))
+            .map(|place| weights.idf[place])
+            .collect();
         let most = all.iter().copied().fold(0.0, f32::max);
         let mean = all.iter().sum::<f32>() / all.len().max(1) as f32;
         let rarest = most + (mean - most) * hx("HX_MEAN", 0.0);
@@ -161,11 +169,20 @@ impl Unit {
             return (1.0, itself);
         }
         let uni = hx("HX_UNI", 0.0);
-        let has = |i: usize| -> f32 { self.parts.iter().filter(|(place, range)| gain[*place] > 0.0 && range.contains(&i)).map(|(_, range)| if range.len() > 1 || self.length == 1 { 1.0 } else { uni }).fold(0.0, f32::max) };
+        let has = |i: usize| -> f32 {
+            self.parts
+                .iter()
+                .filter(|(place, range)| gain[*place] > 0.0 && range.contains(&i))
+                .map(|(_, range)| if range.len() > 1 || self.length == 1 { 1.0 } else { uni })
+                .fold(0.0, f32::max)
+        };
         let share = (0..self.length).map(has).sum::<f32>() / self.length as f32;
         let share = share.powf(hx("HX_POW", 2.0) / 2.0);
         // Half of a word is another word more often than not.
-        (share * share, hx("HX_FLAT", 0.0) + (1.0 - hx("HX_FLAT", 0.0)) * most(&mut self.parts.iter().map(|(place, _)| *place)))
+        (
+            share * share,
+            hx("HX_FLAT", 0.0) + (1.0 - hx("HX_FLAT", 0.0)) * most(&mut self.parts.iter().map(|(place, _)| *place)),
+        )
     }
 }
 

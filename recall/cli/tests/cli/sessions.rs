@@ -313,7 +313,8 @@ fn an_import_that_was_stopped_or_killed_loses_no_episode() {
     for (round, signal) in ["-INT", "-INT", "-KILL", "-INT"].into_iter().enumerate() {
         let mut command = home.std_command();
         command.args(["session", "import", "many.jsonl"]);
-        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(120 + 60 * round as u64));
         std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         child.wait().unwrap();
