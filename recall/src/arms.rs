@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use harness_index::text::Query as TextQuery;
-use harness_index::{Candidate, Filter, Index, Search, TextIndex};
+use harness_index::{ByWord, Candidate, Filter, Index, Search, TextIndex};
 use harness_memory::memory::{Degraded, Why};
 use harness_memory::store::{Filter as Listing, Order};
 use harness_memory::{Answer, Kind, Lookup, Row, Store, Stored};
@@ -111,6 +111,7 @@ pub(crate) fn text_of_days(
         row,
         score: least,
         coverage: 0.0,
+        by_word: ByWord::default(),
         passage: None,
         why: String::new(),
         words: Vec::new(),

@@ -223,7 +223,7 @@ pub(crate) struct Period {
 
 impl Period {
     fn new(days: Days, zone: &TimeZone) -> Option<Period> {
-        let begins = |day: Date| Some(zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0)).compatible().ok()?);
+        let begins = |day: Date| zone.to_ambiguous_timestamp(day.at(0, 0, 0, 0)).compatible().ok();
         Some(Period { days, since: begins(days.first)?, until: begins(days.until)? })
     }
 

@@ -37,7 +37,7 @@ impl Growing {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(fixture(name).file_name().unwrap());
         let importer = recognised(&fixture(name));
-        Growing { path, importer, whole: fs::read(fixture(name)).unwrap(), folder: folder }
+        Growing { path, importer, whole: fs::read(fixture(name)).unwrap(), folder }
     }
 }
 

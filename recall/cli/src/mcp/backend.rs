@@ -104,7 +104,7 @@ fn problem(problem: http::Problem) -> Problem {
         code: problem.code.into(),
         detail: problem.detail,
         undo_until: problem.undo_until,
-        scope: problem.scope,
+        scope: problem.scope.map(Box::new),
         error: None,
     }
 }

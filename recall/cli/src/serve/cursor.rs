@@ -104,11 +104,11 @@ mod tests {
         for place in [0, 1, 77, i64::MAX] {
             let cursor = Cursor::new(place, "records kind=note");
             assert_eq!(cursor.place("records kind=note").unwrap(), place);
-            assert_eq!(cursor.place("records kind=message").unwrap_err().code, "unknown-cursor");
+            assert_eq!(&*cursor.place("records kind=message").unwrap_err().code, "unknown-cursor");
         }
         let hidden = |place| u64::from_str_radix(&Cursor::new(place, "x").0[..16], 16).unwrap();
         assert_ne!(hidden(7) ^ hidden(8), 7 ^ 8, "how far two places are apart is not said");
-        assert_eq!(Cursor("12".to_owned()).place("x").unwrap_err().code, "bad-request");
-        assert_eq!(Cursor("é".repeat(16)).place("x").unwrap_err().code, "bad-request");
+        assert_eq!(&*Cursor("12".to_owned()).place("x").unwrap_err().code, "bad-request");
+        assert_eq!(&*Cursor("é".repeat(16)).place("x").unwrap_err().code, "bad-request");
     }
 }

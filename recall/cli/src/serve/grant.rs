@@ -108,7 +108,7 @@ mod tests {
         let grant = Grant::within("t", &["ana/shop".parse().unwrap()], false, scope("ana"));
         assert_eq!(grant.write_scope(None).unwrap(), scope("ana/shop"));
         assert_eq!(grant.write_scope(Some(&scope("ana/shop/run"))).unwrap(), scope("ana/shop/run"));
-        assert_eq!(grant.write_scope(Some(&scope("ana"))).unwrap_err().code, "scope-not-allowed");
+        assert_eq!(&*grant.write_scope(Some(&scope("ana"))).unwrap_err().code, "scope-not-allowed");
         assert!(!grant.reads.allows(&scope("ana/other")));
         assert!(!grant.narrowed(&["/".parse().unwrap()]).allows(&scope("eve")));
     }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_token_that_only_reads_writes_nothing() {
         let grant = Grant::within("t", &[], true, scope("ana"));
-        assert_eq!(grant.write_scope(None).unwrap_err().code, "read-only-token");
+        assert_eq!(&*grant.write_scope(None).unwrap_err().code, "read-only-token");
         assert!(grant.is_everything());
     }
 }

@@ -1,7 +1,5 @@
 //! Errors as RFC 9457 problems with a stable `code`.
 
-use std::borrow::Cow;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use harness_memory::store::Forgotten;
@@ -21,7 +19,7 @@ pub(crate) struct Problem {
     /// The HTTP status.
     pub(crate) status: u16,
     /// A stable word for the kind of problem.
-    pub(crate) code: Cow<'static, str>,
+    pub(crate) code: Box<str>,
     /// What happened here, and what to do.
     pub(crate) detail: String,
     /// For a forgotten record: until when it can be brought back.
@@ -29,7 +27,7 @@ pub(crate) struct Problem {
     pub(crate) undo_until: Option<Timestamp>,
     /// For a forgotten record: whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) scope: Option<Scope>,
+    pub(crate) scope: Option<Box<Scope>>,
     /// The same once more for the clients of OpenAI, where those ask: they show no other part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<OpenAiError>>,
@@ -44,7 +42,7 @@ pub(crate) struct OpenAiError {
     #[serde(rename = "type")]
     pub(crate) kind: Box<str>,
     /// The problem's `code`.
-    pub(crate) code: Cow<'static, str>,
+    pub(crate) code: Box<str>,
 }
 
 /// After how many seconds to try again when the server is busy or stopping.
@@ -85,7 +83,11 @@ impl Problem {
             "record {id} was forgotten at {deleted_at}; until {undo_until} the person can bring it back with \
              `harness forget --undo {id}`"
         );
-        Problem { undo_until: Some(undo_until), scope, ..Problem::new(StatusCode::GONE, "forgotten", detail) }
+        Problem {
+            undo_until: Some(undo_until),
+            scope: scope.map(Box::new),
+            ..Problem::new(StatusCode::GONE, "forgotten", detail)
+        }
     }
 
     /// The same of one of a list, which is called so; `None` for what was no list.

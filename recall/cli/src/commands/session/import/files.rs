@@ -261,7 +261,7 @@ mod tests {
         let line = r#"{"type":"user","uuid":"u","sessionId":"s","message":{"role":"user","content":"hello"}}"#;
         std::fs::write(&path, line).unwrap();
         let codex = IMPORTERS.iter().copied().find(|importer| importer.tool() == "codex");
-        let refused = find(&[path.clone()], codex).err().expect("it is of another tool").to_string();
+        let refused = find(std::slice::from_ref(&path), codex).err().expect("it is of another tool").to_string();
         assert!(refused.ends_with("is a transcript of claude-code, not of codex"), "{refused}");
         std::fs::write(&path, "{}\n").unwrap();
         assert_eq!(tools(&find(&[path], codex).unwrap()), [("session.jsonl".to_owned(), "codex")]);
