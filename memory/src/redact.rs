@@ -358,8 +358,11 @@ fn find_at(text: &Text<'_>, rule: usize, anchor: Range<usize>) -> Option<Range<u
 /// A piece of so many letters and digits is longer than most words.
 const DRAWN_PIECE_BYTES: usize = 12;
 
+/// Of a name, fewer than one in so many letters and digits is a digit.
+const NAME_DIGITS: usize = 8;
+
 /// Whether a token's run looks drawn by lot and not named: it has a long piece in which lower case, capitals and digits
-/// mix, or two of them where all of them are not asked for.
+/// mix, or two of them where all of them are not asked for; or it has more digits than names do.
 fn is_drawn(run: &[u8], all: bool) -> bool {
     let kinds = |piece: &[u8]| {
         let has = |is: fn(&u8) -> bool| usize::from(piece.iter().any(is));
@@ -367,7 +370,9 @@ fn is_drawn(run: &[u8], all: bool) -> bool {
     };
     let asked = if all { 3 } else { 2 };
     let mut pieces = run.split(|byte| !byte.is_ascii_alphanumeric());
+    let count = |is: fn(&u8) -> bool| run.iter().filter(|byte| is(byte)).count();
     pieces.any(|piece| piece.len() >= DRAWN_PIECE_BYTES && kinds(piece) >= asked)
+        || NAME_DIGITS * count(u8::is_ascii_digit) >= count(u8::is_ascii_alphanumeric)
 }
 
 /// Joins findings that overlap; the most specific rule names the whole.

@@ -295,11 +295,10 @@ fn asks_the_same(hit: &Hit, task: &str) -> bool {
 
 /// How much it counts that another hit says the same.
 fn counts(one: &Hit, other: &Hit) -> f32 {
-    match (one.outcome, other.outcome) {
-        // The same situation that ended otherwise is another thing to know.
-        (Some(one), Some(other)) if one != other => 0.5,
-        _ => 1.0,
-    }
+    // The same situation that ended otherwise is another thing to know, and so is a note beside what was tried; a turn of
+    // the episode is not.
+    let turn = one.kind == Kind::Message || other.kind == Kind::Message;
+    if turn || one.outcome == other.outcome { 1.0 } else { 0.5 }
 }
 
 /// What a hit says.

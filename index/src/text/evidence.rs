@@ -47,10 +47,6 @@ pub(crate) struct Weights {
     pub(crate) idf: Vec<f32>,
 }
 
-fn hx(name: &str, or: f32) -> f32 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
-}
-
 impl Words {
     /// The words of a folded query in which question words are masked, and whose terms are these.
     pub(crate) fn of(folded: &Folded, terms: &[QueryTerm]) -> Words {
@@ -135,7 +131,7 @@ impl Unit {
                     TermKind::KatakanaWord if *at == span => unit.itself.push(place),
                     // What is a word of Chinese is not asked of Japanese texts; their pairs are in both.
                     TermKind::HanWord | TermKind::KatakanaWord | TermKind::HangulWord | TermKind::HangulStem => {}
-                    _ if inside => {
+                    _ if inside && (at.len() > 1 || span.len() == 1) => {
                         unit.parts.push((place, at.start - span.start..at.end - span.start));
                     }
                     _ => {}
@@ -147,18 +143,9 @@ impl Unit {
 
     /// That of its rarest term.
     fn weight(&self, weights: &Weights) -> f32 {
-        let long = |range: &Range<usize>| range.len() > 1 || self.length == 1;
-        let all: Vec<f32> = self
-            .itself
-            .iter()
-            .copied()
-            .chain(self.parts.iter().filter(|(_, range)| long(range)).map(|(place, _)| *place))
-            .map(|place| weights.idf[place])
-            .collect();
-        let most = all.iter().copied().fold(0.0, f32::max);
-        let mean = all.iter().sum::<f32>() / all.len().max(1) as f32;
-        let rarest = most + (mean - most) * hx("HX_MEAN", 0.0);
-        if self.length == 1 { hx("HX_LONE", LONE_CHARACTER) * rarest } else { rarest }
+        let places = self.itself.iter().chain(self.parts.iter().map(|(place, _)| place));
+        let rarest = places.map(|&place| weights.idf[place]).fold(0.0, f32::max);
+        if self.length == 1 { LONE_CHARACTER * rarest } else { rarest }
     }
 
     /// The share of the word that is found, and how far that is lifted or lowered.
@@ -168,21 +155,10 @@ impl Unit {
         if itself > 0.0 {
             return (1.0, itself);
         }
-        let uni = hx("HX_UNI", 0.0);
-        let has = |i: usize| -> f32 {
-            self.parts
-                .iter()
-                .filter(|(place, range)| gain[*place] > 0.0 && range.contains(&i))
-                .map(|(_, range)| if range.len() > 1 || self.length == 1 { 1.0 } else { uni })
-                .fold(0.0, f32::max)
-        };
-        let share = (0..self.length).map(has).sum::<f32>() / self.length as f32;
-        let share = share.powf(hx("HX_POW", 2.0) / 2.0);
+        let has = |i: usize| self.parts.iter().any(|(place, range)| gain[*place] > 0.0 && range.contains(&i));
+        let share = (0..self.length).filter(|&i| has(i)).count() as f32 / self.length as f32;
         // Half of a word is another word more often than not.
-        (
-            share * share,
-            hx("HX_FLAT", 0.0) + (1.0 - hx("HX_FLAT", 0.0)) * most(&mut self.parts.iter().map(|(place, _)| *place)),
-        )
+        (share * share, most(&mut self.parts.iter().map(|(place, _)| *place)))
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) fn airtable(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<us
 pub(super) fn braintree(text: &Text<'_>, anchor: Range<usize>) -> Option<Range<usize>> {
     let length = run(text.bytes, anchor.end, |byte| byte.is_ascii_alphanumeric() || byte == b'$');
     let value = &text.bytes[anchor.end..anchor.end + length];
-    (length >= 40 && value.contains(&b'$') && text.starts_fresh(anchor.start))
+    (length >= 40 && value.contains(&b'$') && text.starts_part(anchor.start))
         .then_some(anchor.start..anchor.end + length)
 }
 

@@ -180,10 +180,10 @@ mod tests {
         assert!(store.find_secrets(&Redactor::default(), &mut |_, _| true).unwrap().is_none());
         assert!(store.check(&mut |_, _| true).unwrap().is_empty());
         // Read again from the same place, the same records are met, and what was forgotten stays so.
-        for (key, id) in [("m1", held[0]), ("k", purged)] {
+        for (key, put) in [("m1", Put::Known(held[0])), ("k", Put::Forgotten(purged))] {
             let session = if key == "k" { "s3" } else { "s1" };
             let again = Record { scope: clean.clone(), ..message(session, key) };
-            assert_eq!(store.put(vec![Intake::new().admit_one(again).unwrap()]).unwrap(), [Put::Known(id)]);
+            assert_eq!(store.put(vec![Intake::new().admit_one(again).unwrap()]).unwrap(), [put]);
         }
         drop(store);
         let bytes = bytes_of(folder.path());

@@ -208,8 +208,9 @@ fn a_message_that_its_tool_changed_or_took_back_is_so_in_memory_too() {
         assert_eq!((&again["messages_new"], &again["messages_changed"]), (&0.into(), &0.into()), "{again}");
     }
     // What a person forgot stays forgotten, whatever the tool makes of it.
-    let found = home.search("faster", 1);
-    home.run(&["forget", &found[0].0]);
+    let found = home.run(&["--json", "recall", "search", "--kind", "message", "faster"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    home.run(&["forget", found["hits"][0]["id"].as_str().unwrap()]);
     append(&path, &said("u3", "user", "faster, please"));
     import(&home, "transcripts");
     assert_eq!(texts(&home), ["Spinning it now.", "spin it"]);

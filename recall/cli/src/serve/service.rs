@@ -89,10 +89,11 @@ impl Service {
         &self.inner.user
     }
 
-    /// Until when what is forgotten now can be brought back.
+    /// Until when what is forgotten now can be brought back, to the millisecond, as the store keeps it.
     fn undo_until(&self) -> Timestamp {
         let days = SignedDuration::from_hours(24 * i64::from(self.inner.undo_days));
-        Timestamp::now().checked_add(days).unwrap_or(Timestamp::MAX)
+        let until = Timestamp::now().checked_add(days).unwrap_or(Timestamp::MAX);
+        Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until)
     }
 
     /// Runs work that blocks and is soon done: a look-up, or a write, which shares its transaction with others.

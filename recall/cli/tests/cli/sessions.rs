@@ -48,7 +48,7 @@ fn a_folder_of_transcripts_is_imported_once_and_what_was_not_read_is_named() {
     assert_eq!(first.code, 0, "{}", first.err);
     assert_snapshot!(home.stable(&first.out), @r"
     imported 5 messages, 1 episode, in 1 session of 1 file (SIZE)
-    note: 26 bytes at the end of 1 file are no whole line yet, and wait until they are
+    note: 22 bytes at the end of 1 file are no whole line yet, and wait until they are
     note: 2 lines could not be read
     took SECONDS
     ");
