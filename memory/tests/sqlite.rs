@@ -57,8 +57,8 @@ fn a_store_of_a_newer_program_is_refused_with_both_versions() {
     drop(SqliteStore::open(folder.path()).unwrap());
     database(folder.path()).pragma_update(None, "user_version", 99).unwrap();
     let Err(error) = SqliteStore::open(folder.path()) else { panic!("it must be refused") };
-    assert!(matches!(error, Error::TooNew { found: 99, supported: 4, .. }), "{error}");
-    assert!(error.to_string().contains("99") && error.to_string().contains("versions up to 4"), "{error}");
+    assert!(matches!(error, Error::TooNew { found: 99, supported: 5, .. }), "{error}");
+    assert!(error.to_string().contains("99") && error.to_string().contains("versions up to 5"), "{error}");
 }
 
 #[test]

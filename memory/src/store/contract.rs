@@ -147,7 +147,7 @@ fn a_purged_record_stays_known_by_its_provenance(store: &dyn Store) {
         store.undo_forget(id).expect_err("its text is gone");
     }
     record.id = RecordId::new();
-    assert_eq!(store.put(vec![admit(record)]).expect("a repeat is no error"), [Put::Known(id)]);
+    assert_eq!(store.put(vec![admit(record)]).expect("a repeat is no error"), [Put::Forgotten(id)]);
 }
 
 fn an_update_changes_what_it_names_alone(store: &dyn Store) {
