@@ -241,7 +241,6 @@ mod tests {
     fn a_question_is_cut_into_words_that_say_something() {
         assert_eq!(words_of("我的工资什么时候发"), ["工资", "发"]);
         assert_eq!(words_of("怎么配置 VPN"), ["配置"]);
-        assert_eq!(words_of("他们在哪里开年会"), ["开", "年会"]);
         assert_eq!(words_of("プリンターがつながらない"), ["ぷりんた"]);
         assert_eq!(words_of("この設定はどこですか"), ["设定"]);
         assert_eq!(words_of("우리 서버는 어떻게 설정하나요"), ["서버", "설정"]);
