@@ -201,7 +201,9 @@ impl ServerHandler for Handler {
                 return as_json(&uri, &backend.status().await.map_err(failed)?);
             }
             if let Some(id) = uri.strip_prefix(RECORD) {
-                return as_json(&uri, &backend.record(id, 0).await.map_err(failed)?);
+                let view = backend.record(id, 0).await;
+                let view = view.map_err(|problem| if problem.status == 400 { unknown() } else { failed(problem) })?;
+                return as_json(&uri, &view);
             }
             if let Some(name) = uri.strip_prefix(SESSION) {
                 let (name, query) = name.split_once('?').unwrap_or((name, ""));

@@ -194,7 +194,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let parameter = |name: &str| {
         let schema = if path.starts_with("/v1/records/") {
             json!({
-                "type": "string", "pattern": "^[0-9a-fA-F-]{8,36}$", "examples": ["01a2283d-d441-7000-8000-000000000000"],
+                "type": "string", "pattern": "^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$", "examples": ["01a2283d-d441-7000-8000-000000000000"],
                 "description": "The record's id, or the beginning of it, of eight hex digits or more, where one record \
                     that the token may read begins so.",
             })
